@@ -1,0 +1,3 @@
+module github.com/gensyn-monitor/gensyn-monitor/contract
+
+go 1.26

@@ -1,0 +1,119 @@
+// Package settings reads a program's configuration from the environment. Only mains call it.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Secret is a value that never shows itself: formatted, logged or marshalled it is "***", or "" when empty.
+type Secret string
+
+// String implements fmt.Stringer.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString implements fmt.GoStringer.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the value itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// checker is a configuration that can say what is wrong with it beyond the types of its fields.
+type checker interface{ Check() error }
+
+// Load fills spec, a pointer to a struct with envconfig tags, from the environment. Every variable NAME can be given
+// as NAME_FILE instead, a path to a file with the value; a trailing newline of it is dropped. The error is one line
+// that names the variable, its value unless it is a secret, and what is allowed (the tag `allowed`).
+func Load(spec any) error {
+	if err := readFiles(reflect.TypeOf(spec).Elem()); err != nil {
+		return err
+	}
+	if err := envconfig.Process("", spec); err != nil {
+		return explain(spec, err)
+	}
+	if c, ok := spec.(checker); ok {
+		return c.Check()
+	}
+	return nil
+}
+
+// Invalid is the error for a value that is not allowed.
+func Invalid(name string, value any, allowed string) error {
+	return fmt.Errorf("%s=%v is not allowed: it must be %s", name, value, allowed)
+}
+
+func readFiles(t reflect.Type) error {
+	for f := range fields(t) {
+		name := f.Tag.Get("envconfig")
+		path := os.Getenv(name + "_FILE")
+		if name == "" || path == "" || strings.HasSuffix(name, "_FILE") {
+			continue
+		}
+		if os.Getenv(name) != "" {
+			return fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s_FILE: %w", name, err)
+		}
+		// envconfig reads nothing but the environment.
+		if err := os.Setenv(name, strings.TrimRight(string(data), "\r\n")); err != nil {
+			return fmt.Errorf("%s_FILE: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// fields yields the fields of a struct and of the structs embedded in it.
+func fields(t reflect.Type) func(yield func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if f.Anonymous && f.Type.Kind() == reflect.Struct {
+				for g := range fields(f.Type) {
+					if !yield(g) {
+						return
+					}
+				}
+				continue
+			}
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func explain(spec any, err error) error {
+	var pe *envconfig.ParseError
+	if !errors.As(err, &pe) {
+		return err
+	}
+	for f := range fields(reflect.TypeOf(spec).Elem()) {
+		if f.Name != pe.FieldName {
+			continue
+		}
+		value := pe.Value
+		if f.Type == reflect.TypeFor[Secret]() {
+			value = Secret(value).String()
+		}
+		if allowed := f.Tag.Get("allowed"); allowed != "" {
+			return Invalid(pe.KeyName, value, allowed)
+		}
+		return Invalid(pe.KeyName, value, "of type "+pe.TypeName)
+	}
+	return err
+}
