@@ -22,6 +22,7 @@ var (
 type Message struct {
 	Seq     uint64
 	Stamp   time.Time // when the server stored it, by the server's clock
+	Pending uint64    // messages stored after it when it was delivered
 	Command bool      // else it is a batch
 	Data    []byte
 }
@@ -74,27 +75,45 @@ type Start struct {
 	Time time.Time
 }
 
-// Reader delivers the messages of a stream in order.
+// Reader delivers the messages of a stream in order, without holes but for discarded messages. It never mends
+// itself: after anything unusual it ends, so that its user can look whether the stream is still the same one.
+// (An ordered consumer that mends itself would go on in a recreated stream as if nothing had happened.)
 type Reader struct {
 	messages chan Message
 	iter     jetstream.MessagesContext
 	err      error // valid once messages is closed
 }
 
-// readAhead is how many messages wait in memory at most; each may be up to 256 KiB.
-const readAhead = 256
+const (
+	// readAhead is how many messages wait in memory at most; each may be up to 256 KiB.
+	readAhead = 64
+	// pullBytes bounds what the server sends ahead.
+	pullBytes = 8 << 20
+	// heartbeat is how often a silent server says that it is there; two missing ones end the reader.
+	heartbeat = time.Second
+)
+
+// errHole means that the server sent messages which did not arrive here.
+var errHole = errors.New("messages were lost between the server and here")
 
 // Consume delivers messages from start on until the reader is stopped or fails.
 func (b *Bus) Consume(ctx context.Context, partition int, start Start) (*Reader, error) {
-	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(start.Seq, 1)}
-	if !start.Time.IsZero() {
-		cfg = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start.Time}
+	cfg := jetstream.ConsumerConfig{
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       max(start.Seq, 1),
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: 30 * time.Second,
 	}
-	c, err := b.js.OrderedConsumer(ctx, contract.HeartbeatsStream(partition), cfg)
+	if !start.Time.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &start.Time
+	}
+	c, err := b.js.CreateConsumer(ctx, contract.HeartbeatsStream(partition), cfg)
 	if err != nil {
 		return nil, lookup("consume", err)
 	}
-	iter, err := c.Messages(jetstream.PullMaxBytes(16 << 20))
+	iter, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(512, pullBytes), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return nil, lookup("consume", err)
 	}
@@ -109,32 +128,38 @@ func (r *Reader) Messages() <-chan Message { return r.messages }
 // Err is why the reader ended, nil when it was stopped.
 func (r *Reader) Err() error { return r.err }
 
-// Stop ends the reader. Messages may deliver a few more.
+// Stop ends the reader and waits for it.
 func (r *Reader) Stop() {
 	r.iter.Stop()
-	go func() {
-		for range r.messages { //nolint:revive // the pump must not hang on a full channel
-		}
-	}()
+	for range r.messages { //nolint:revive // the pump must not hang on a full channel
+	}
 }
 
 func (r *Reader) pump(commandSubject string) {
 	defer close(r.messages)
+	defer r.iter.Stop()
+	var delivered uint64
 	for {
 		m, err := r.iter.Next()
+		if errors.Is(err, jetstream.ErrMsgIteratorClosed) {
+			return
+		}
 		if err != nil {
-			if !errors.Is(err, jetstream.ErrMsgIteratorClosed) {
-				r.err = lookup("consume", err)
-			}
-			r.iter.Stop()
+			r.err = lookup("consume", err)
 			return
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			continue // not a JetStream message: nothing in this stream is
+			r.err = fmt.Errorf("consume: %w", err)
+			return
+		}
+		delivered++
+		if meta.Sequence.Consumer != delivered {
+			r.err = fmt.Errorf("consume: %w", errHole)
+			return
 		}
 		r.messages <- Message{
-			Seq: meta.Sequence.Stream, Stamp: meta.Timestamp.UTC(),
+			Seq: meta.Sequence.Stream, Stamp: meta.Timestamp.UTC(), Pending: meta.NumPending,
 			Command: m.Subject() == commandSubject, Data: m.Data(),
 		}
 	}

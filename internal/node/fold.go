@@ -88,12 +88,12 @@ func (f *Fold) Len() int { return len(f.nodes) }
 func (f *Fold) Clock() Clock { return f.clock.clone() }
 
 // Tear says that the stream is not the one folded so far: another one, or an older copy of it. The epoch grows,
-// and the time until the next message is a blind span. created and seq say where the next message is expected.
+// and the time until the next message is a blind span. created tells which stream the next message comes from.
 // A torn fold must not be committed before it has folded a message, or the tear would be found once more.
-func (f *Fold) Tear(created Stamp, seq uint64) {
+func (f *Fold) Tear(created Stamp) {
 	p := &f.clock.Position
 	p.Epoch++
-	p.Created, p.Seq = created, seq
+	p.Created, p.Seq = created, 0
 	f.clock.Torn = true
 }
 
@@ -152,3 +152,6 @@ func (f *Fold) emit(e Event) {
 }
 
 func (f *Fold) touch(n *Node) { f.pending.dirty[n] = struct{}{} }
+
+// Torn reports whether the fold was torn and has folded no message since.
+func (f *Fold) Torn() bool { return f.clock.Torn }

@@ -1,0 +1,126 @@
+package nodetest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// GenerateSettings are those that Generate's streams are made for.
+func GenerateSettings() node.Settings { return node.Settings{Threshold: 20 * time.Second, MaxNodes: 7} }
+
+// Generate makes a random stream: batches full and empty, nodes that die and come back, a front door that closes,
+// gaps, stamps that step, retries out of order, commands, discarded messages and streams made anew.
+func Generate(rng *rand.Rand, length int) []Step {
+	g := generator{rng: rng, stamp: node.Stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano()), alive: map[int]bool{}}
+	steps := make([]Step, 0, length)
+	for range length {
+		steps = append(steps, g.step())
+	}
+	return steps
+}
+
+type generator struct {
+	rng    *rand.Rand
+	stamp  node.Stamp
+	seq    uint64
+	alive  map[int]bool
+	closed bool // the front door
+	beats  int64
+}
+
+func (g *generator) chance(percent float64) bool { return g.rng.Float64()*100 < percent }
+
+func (g *generator) step() Step {
+	var st Step
+	if g.chance(0.3) && g.seq > 0 {
+		st.Torn, g.seq = true, uint64(g.rng.IntN(50))
+	}
+	g.seq++
+	if g.chance(1) {
+		g.seq += uint64(g.rng.IntN(20))
+	}
+	g.stamp += node.Stamp(g.elapsed())
+	st.Seq, st.Stamp = g.seq, g.stamp
+	g.live()
+	switch {
+	case g.chance(2):
+		st.Command = g.command()
+	case g.closed:
+		st.Refused = map[string]int{"401": 1 + g.rng.IntN(5)}
+	case g.chance(60):
+		st.Heartbeats = g.batch()
+	}
+	return st
+}
+
+func (g *generator) elapsed() time.Duration {
+	switch {
+	case g.chance(0.7):
+		return time.Hour
+	case g.chance(0.7):
+		return -time.Hour
+	case g.chance(1.5):
+		return time.Duration(g.rng.IntN(25000)) * time.Millisecond
+	case g.chance(3):
+		return -time.Duration(g.rng.IntN(5)) * time.Millisecond
+	}
+	return time.Duration(500+g.rng.IntN(2500)) * time.Millisecond
+}
+
+const population = 9
+
+func (g *generator) live() {
+	if g.chance(4) {
+		i := g.rng.IntN(population)
+		g.alive[i] = !g.alive[i]
+	}
+	if g.chance(1.2) {
+		g.closed = !g.closed
+	}
+}
+
+func (g *generator) batch() []node.Heartbeat {
+	var out []node.Heartbeat
+	for i := range population {
+		if !g.alive[i] || g.chance(50) {
+			continue
+		}
+		g.beats++
+		h := node.Heartbeat{NodeID: id(i), IP: "192.0.2.7", Status: g.status()}
+		if i%2 == 0 {
+			h.BootID, h.Seq = "boot", g.beats-int64(g.rng.IntN(20))
+		}
+		if i%3 == 0 {
+			h.Interval = time.Duration(g.rng.IntN(15)) * time.Second
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+func id(i int) string { return fmt.Sprintf("node-%d", i) }
+
+func (g *generator) status() string {
+	if g.chance(90) {
+		return "UP"
+	}
+	return []string{"DOWN", "down", "Degraded", "", "BROKEN"}[g.rng.IntN(5)]
+}
+
+func (g *generator) command() *node.Command {
+	c := &node.Command{NodeID: id(g.rng.IntN(population)), By: "test"}
+	switch g.rng.IntN(4) {
+	case 0:
+		c.Delete = true
+	case 1:
+		c.Name = new("shown")
+	case 2:
+		c.Threshold = new(time.Duration(g.rng.IntN(60)) * time.Second)
+	case 3:
+		c.Settings = &node.Settings{Threshold: time.Duration(1+g.rng.IntN(40)) * time.Second, MaxNodes: 5 + g.rng.IntN(5)}
+	}
+	return c
+}

@@ -1,0 +1,185 @@
+// Package nodetest checks the fold: a second, plain fold that shares nothing with the real one but its types.
+package nodetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// Step is one message as the evaluator meets it. Torn says that the stream turned out to be another one before it.
+type Step struct {
+	node.Message
+	Torn bool
+}
+
+// Reference folds the steps in the plainest way, looking at every node after every message. It returns the events,
+// as Line writes them, and the final state of every node.
+func Reference(s node.Settings, steps []Step) (events []string, states map[string]string) {
+	r := reference{settings: s, epoch: 1, nodes: map[string]*record{}, gone: map[string]bool{}}
+	for _, st := range steps {
+		r.step(st)
+	}
+	states = map[string]string{}
+	for id, n := range r.nodes {
+		states[id] = string(n.state) + " " + n.reason
+	}
+	return r.events, states
+}
+
+// Line writes what of an event must be the same for everybody.
+func Line(e node.Event) string {
+	return line(e.ID.String(), e.Kind, e.NodeID, e.From, e.To, e.Reason, e.Quiet)
+}
+
+func line(id string, k node.Kind, nodeID string, from, to node.State, reason string, quiet bool) string {
+	s := fmt.Sprintf("%s %s %s %s>%s %s", id, k, nodeID, from, to, reason)
+	if quiet {
+		s += " quiet"
+	}
+	return s
+}
+
+type record struct {
+	state, told      node.State
+	reason           string
+	heard, own, ival time.Duration
+	boot             string
+	seq              int64
+}
+
+type reference struct {
+	settings               node.Settings
+	epoch                  int64
+	seq                    uint64
+	ordinal                int
+	stamp                  node.Stamp
+	w, blindEnd, acceptedW time.Duration
+	deaf                   bool
+	nodes                  map[string]*record
+	gone                   map[string]bool
+	events                 []string
+}
+
+func (r *reference) emit(k node.Kind, id string, from, to node.State, reason string, quiet bool) {
+	r.events = append(r.events, line(fmt.Sprintf("%d:0:%d:%d", r.epoch, r.seq, r.ordinal), k, id, from, to, reason, quiet))
+	r.ordinal++
+}
+
+func (r *reference) step(st Step) {
+	if st.Torn {
+		r.epoch++
+	}
+	r.seq, r.ordinal = st.Seq, 0
+	thr := r.settings.Threshold
+	if d, g := time.Duration(st.Stamp-r.stamp), min(10*time.Second, thr/2); r.stamp != 0 || st.Torn {
+		if st.Torn || d > g || d < -g {
+			r.blindEnd = r.w
+			r.emit(node.Blind, "", "", "", "", max(d, 0) < thr/2)
+		} else {
+			r.w += max(d, 0)
+		}
+	}
+	r.stamp = st.Stamp
+	if len(st.Heartbeats) > 0 {
+		if r.deaf {
+			r.deaf, r.w, r.blindEnd = false, r.acceptedW, r.acceptedW
+			r.emit(node.Hearing, "", "", "", "", false)
+		}
+		r.acceptedW = r.w
+	}
+	for _, h := range st.Heartbeats {
+		r.heartbeat(h)
+	}
+	if st.Command != nil {
+		r.command(*st.Command)
+	}
+	r.expire()
+}
+
+func (r *reference) heartbeat(h node.Heartbeat) {
+	to, reason := node.Up, ""
+	switch word := strings.ToUpper(h.Status); word {
+	case "", "UP":
+	case "DOWN", "DEGRADED":
+		to, reason = node.State(strings.ToLower(word)), cmp.Or(h.Reason, "reported")
+	default:
+		to, reason = node.Down, "unknown_status"
+	}
+	n := r.nodes[h.NodeID]
+	if n == nil {
+		if len(r.nodes) >= r.settings.MaxNodes {
+			return
+		}
+		r.nodes[h.NodeID] = &record{state: to, told: to, reason: reason, heard: r.w, ival: h.Interval, boot: h.BootID, seq: h.Seq}
+		r.emit(node.Joined, h.NodeID, "", to, reason, false)
+		return
+	}
+	if h.BootID != "" && h.BootID == n.boot && h.Seq < n.seq {
+		return
+	}
+	n.heard, n.ival, n.boot, n.seq = r.w, h.Interval, h.BootID, h.Seq
+	r.enter(h.NodeID, n, to, reason)
+}
+
+func (r *reference) enter(id string, n *record, to node.State, reason string) {
+	from, was := n.state, n.reason
+	n.state, n.reason = to, reason
+	if from == to && (to != node.Lost || was == reason) {
+		return
+	}
+	quiet := to == n.told || to == node.Lost && (reason == "deaf" || n.told == node.Down)
+	if !quiet {
+		n.told = to
+	}
+	r.emit(node.Changed, id, from, to, reason, quiet)
+}
+
+func (r *reference) command(c node.Command) {
+	n := r.nodes[c.NodeID]
+	switch {
+	case c.Settings != nil && c.Settings.Check() == nil:
+		r.settings = *c.Settings
+	case n == nil:
+	case c.Delete:
+		delete(r.nodes, c.NodeID)
+		r.emit(node.Deleted, c.NodeID, n.state, "", n.reason, true)
+	case c.Threshold != nil && node.CheckThreshold(*c.Threshold, r.settings) == nil:
+		n.own = *c.Threshold
+	}
+}
+
+func (r *reference) expire() {
+	type dueNode struct {
+		at time.Duration
+		id string
+	}
+	var due []dueNode
+	serving := 0
+	for id, n := range r.nodes {
+		if n.state == node.Up || n.state == node.Degraded {
+			serving++
+		}
+		t := max(cmp.Or(n.own, r.settings.Threshold), 2*r.settings.Gap(), n.ival*5/2)
+		at := min(max(n.heard, r.blindEnd)+t, n.heard+2*t)
+		if at < r.w && (n.state != node.Lost || n.reason == "deaf" && !r.deaf) {
+			due = append(due, dueNode{at, id})
+		}
+	}
+	slices.SortFunc(due, func(a, b dueNode) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
+	if len(due) > 0 && !r.deaf && serving >= 3 && r.w-r.acceptedW >= r.settings.Threshold/2 {
+		r.deaf = true
+		r.emit(node.Deaf, "", "", "", "", false)
+	}
+	for _, d := range due {
+		reason := "silent"
+		if r.deaf {
+			reason = "deaf"
+		}
+		r.enter(d.id, r.nodes[d.id], node.Lost, reason)
+	}
+}

@@ -1,0 +1,125 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// commitWhenDue commits at once when a state changed, and else as often as Pace says.
+func (o *owner) commitWhenDue(ctx context.Context) error {
+	if !o.uncommitted() {
+		return nil
+	}
+	age := o.Now().Sub(o.committing)
+	dirty := o.fold.Dirty() > 0 && age >= o.Pace.Commit
+	if o.fold.Changed() || dirty || age >= o.Pace.Idle {
+		return o.commit(ctx)
+	}
+	return nil
+}
+
+// last commits what is folded when the evaluator is asked to stop: the next one need not replay it.
+func (o *owner) last(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, nodestore.ErrFenced) {
+		return cause
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	return o.commit(ctx)
+}
+
+// uncommitted reports whether a message was folded since the last commit. A torn fold waits for its next message.
+func (o *owner) uncommitted() bool {
+	return !o.fold.Torn() && !same(o.fold.Position(), o.committed)
+}
+
+// commit stores what was folded. When the answer is lost it asks the database what became of it. It returns only
+// when that is certain, ErrFenced when the fold in memory is worth nothing any more, or when ctx ends.
+func (o *owner) commit(ctx context.Context) error {
+	if !o.uncommitted() {
+		return nil
+	}
+	began := o.Now()
+	changes := o.fold.Take()
+	for {
+		err := o.tryCommit(ctx, changes)
+		if err == nil {
+			o.metrics.commit.Observe(o.Now().Sub(began).Seconds())
+			break
+		}
+		if errors.Is(err, nodestore.ErrFenced) {
+			return err
+		}
+		done, err := o.settle(ctx, changes.Clock.Position, err)
+		if err != nil {
+			return err
+		}
+		if done {
+			break
+		}
+	}
+	o.health.set(partDatabase, nil)
+	o.committed, o.committing = changes.Clock.Position, o.Now()
+	o.heard = o.heard.Add(o.committing.Sub(began)) // a slow database is no silence of the stream
+	for _, e := range changes.Events {
+		o.metrics.events.WithLabelValues(string(e.Kind), string(e.To)).Inc()
+		o.say(e)
+	}
+	return nil
+}
+
+func (o *owner) tryCommit(ctx context.Context, changes node.Changes) error {
+	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+	defer cancel()
+	return o.Store.Commit(ctx, o.lease, o.committed, changes)
+}
+
+// settle finds out whether a commit that failed was stored all the same. It asks until the database answers.
+func (o *owner) settle(ctx context.Context, to node.Position, cause error) (done bool, err error) {
+	o.metrics.commitErrors.Inc()
+	o.broken(partDatabase, fmt.Errorf("commit: %w", cause))
+	for {
+		if !sleep(ctx, o.Pace.Retry) {
+			return false, ctx.Err()
+		}
+		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+		term, at, err := o.Store.Committed(call, o.Partition)
+		cancel()
+		switch {
+		case err != nil:
+			o.broken(partDatabase, err)
+		case term != o.lease.Term:
+			return false, nodestore.ErrFenced
+		case same(at, to):
+			return true, nil
+		case same(at, o.committed):
+			return false, nil
+		default:
+			return false, nodestore.ErrFenced
+		}
+	}
+}
+
+func same(a, b node.Position) bool { return a.Epoch == b.Epoch && a.Seq == b.Seq }
+
+// prune deletes old history, a little at a time.
+func (o *owner) prune(ctx context.Context) {
+	const each, limit = time.Hour, 1000
+	age := time.Duration(o.HistoryDays) * 24 * time.Hour
+	for age > 0 && sleep(ctx, each) {
+		for {
+			n, err := o.Store.Prune(ctx, o.lease, age, limit)
+			if err != nil && ctx.Err() == nil {
+				o.Log.Warn().Err(err).Msg("old history could not be deleted")
+			}
+			if err != nil || n < limit {
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package evaluator
+
+import (
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+// Config is what the environment says of the fold; standalone embeds it, too.
+type Config struct {
+	ThresholdSec float64 `envconfig:"DOWN_THRESHOLD_SEC" default:"180" allowed:"a number of seconds, at least 2" desc:"seconds of observed silence after which a node is LOST"`
+	MaxNodes     int     `envconfig:"MAX_NODES" default:"100000" allowed:"a number, at least 1" desc:"unknown nodes beyond it are counted, not stored"`
+	HistoryDays  int     `envconfig:"HISTORY_DAYS" default:"400" allowed:"a number of days, 0 keeps all" desc:"days for which events are kept"`
+}
+
+// Settings are the part that decides.
+func (c Config) Settings() node.Settings {
+	return node.Settings{Threshold: time.Duration(c.ThresholdSec * float64(time.Second)), MaxNodes: c.MaxNodes}
+}
+
+// Check says what is not allowed.
+func (c Config) Check() error {
+	least, most := node.MinThreshold.Seconds(), node.MaxThreshold.Seconds()
+	if !(c.ThresholdSec >= least && c.ThresholdSec <= most) {
+		return settings.Invalid("DOWN_THRESHOLD_SEC", c.ThresholdSec, "a number of seconds from 2 to 2592000")
+	}
+	if c.MaxNodes < 1 {
+		return settings.Invalid("MAX_NODES", c.MaxNodes, "a number, at least 1")
+	}
+	if c.HistoryDays < 0 {
+		return settings.Invalid("HISTORY_DAYS", c.HistoryDays, "a number of days, 0 keeps all")
+	}
+	return nil
+}

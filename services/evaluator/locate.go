@@ -1,0 +1,83 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// locate finds where to go on. When the message at the position is not there, or has another stamp, the stream is
+// not the one that was folded: a new epoch begins, and the time between is a blind span.
+func (o *owner) locate(ctx context.Context) (bus.Start, error) {
+	// What was folded of a stream that may be gone by now exists nowhere else.
+	if err := o.commit(ctx); err != nil {
+		return bus.Start{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+	defer cancel()
+	info, err := o.stream(ctx)
+	if err != nil {
+		return bus.Start{}, err
+	}
+	created := node.Stamp(info.Created.UnixNano())
+	switch p := o.fold.Position(); {
+	case p.Created == 0 && p.Seq == 0: // an empty store
+		o.fold.Begin(created)
+		return bus.Start{Seq: info.First}, nil
+	case created != p.Created:
+		return o.another(created, info), nil
+	case o.fold.Torn():
+		return o.torn, nil
+	case p.Seq == 0:
+		return bus.Start{Seq: info.First}, nil
+	default:
+		return o.resume(ctx, p)
+	}
+}
+
+// stream describes the stream, and makes it when it is gone.
+func (o *owner) stream(ctx context.Context) (bus.StreamInfo, error) {
+	info, err := o.Stream.Info(ctx, o.Partition)
+	if !errors.Is(err, bus.ErrNoStream) {
+		return info, err
+	}
+	if err := o.Stream.EnsureStreams(ctx, o.Partition, o.Limits); err != nil {
+		return info, err
+	}
+	return o.Stream.Info(ctx, o.Partition)
+}
+
+// another begins with a stream that was created anew: all of it was published after the one folded so far was lost.
+func (o *owner) another(created node.Stamp, info bus.StreamInfo) bus.Start {
+	o.Log.Warn().Time("created", info.Created).Msg("the stream is another one: a new epoch begins")
+	return o.tear(created, bus.Start{Seq: info.First})
+}
+
+// resume goes on behind the position, or at the first later stamp when the message at the position is not ours.
+func (o *owner) resume(ctx context.Context, p node.Position) (bus.Start, error) {
+	stamp, err := o.Stream.StampAt(ctx, o.Partition, p.Seq)
+	switch {
+	case err == nil && node.Stamp(stamp.UnixNano()) == p.Stamp:
+		return bus.Start{Seq: p.Seq + 1}, nil
+	case err != nil && !errors.Is(err, bus.ErrNoMessage):
+		return bus.Start{}, fmt.Errorf("verify the position: %w", err)
+	}
+	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).
+		Msg("the stream does not hold the last folded message: a new epoch begins")
+	return o.tear(p.Created, bus.Start{Time: (p.Stamp + 1).Time()}), nil
+}
+
+// tear begins a new epoch, unless one has begun already and no message was folded since.
+func (o *owner) tear(created node.Stamp, start bus.Start) bus.Start {
+	if o.fold.Torn() {
+		o.fold.Begin(created)
+	} else {
+		o.fold.Tear(created)
+		o.metrics.epochs.Inc()
+	}
+	o.torn = start
+	return start
+}

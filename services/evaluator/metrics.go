@@ -1,0 +1,58 @@
+package evaluator
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// metrics are the evaluator's figures.
+type metrics struct {
+	owner                                     prometheus.Gauge
+	pending                                   prometheus.Gauge
+	messages, heartbeats                      prometheus.Counter
+	malformed, discarded, epochs, unannounced prometheus.Counter
+	commitErrors                              prometheus.Counter
+	commit                                    prometheus.Histogram
+	events                                    *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return register(r, prometheus.NewCounter(prometheus.CounterOpts{Name: "gensyn_evaluator_" + name, Help: help}))
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "gensyn_evaluator_" + name, Help: help}))
+	}
+	return metrics{
+		owner:        gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
+		pending:      gauge("pending_messages", "Messages of the stream that are not folded yet."),
+		messages:     counter("messages_total", "Messages folded."),
+		heartbeats:   counter("heartbeats_total", "Heartbeats folded."),
+		malformed:    counter("malformed_messages_total", "Messages skipped because they could not be read."),
+		discarded:    counter("discarded_messages_total", "Messages that the stream discarded before they were folded."),
+		epochs:       counter("epochs_total", "Times the stream turned out to be another one."),
+		unannounced:  counter("unannounced_events_total", "Committed events that could not be announced."),
+		commitErrors: counter("commit_errors_total", "Commits that failed or whose answer was lost."),
+		commit: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gensyn_evaluator_commit_seconds", Help: "Duration of commits.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 12),
+		})),
+		events: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gensyn_evaluator_events_total", Help: "Committed events by kind and new state.",
+		}, []string{"kind", "to"})),
+	}
+}
+
+func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
+	if r != nil {
+		r.MustRegister(c)
+	}
+	return c
+}
+
+func (m *metrics) folded(f node.Message, pending uint64) {
+	m.messages.Inc()
+	m.heartbeats.Add(float64(len(f.Heartbeats)))
+	m.pending.Set(float64(pending))
+}

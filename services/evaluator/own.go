@@ -1,0 +1,276 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// owner is the evaluator while it holds the lease. All it knows goes with the lease.
+type owner struct {
+	*Service
+	lease      nodestore.Lease
+	fold       *node.Fold
+	committed  node.Position // as in the database
+	committing time.Time     // when it was last committed
+	torn       bus.Start     // where a torn fold goes on
+	heard      time.Time     // when the last message came, by this process's clock
+	stalled    bool          // told already that none comes
+	asked      time.Time     // when the settings were last published
+	announced  chan node.Event
+}
+
+// errVerify ends following the stream, to look whether it is still the same one.
+var errVerify = errors.New("no message for a while")
+
+// maxDrain bounds how many messages one commit may hold.
+const maxDrain = 512
+
+// own folds until ctx ends, the lease is lost or a message cannot be understood.
+func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
+	owned, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	o := &owner{Service: s, lease: lease, announced: make(chan node.Event, 1024)}
+	done := make(chan struct{}, 3)
+	for _, task := range []func(){
+		func() { cancel(o.renew(owned)) },
+		func() { o.announce(owned) },
+		func() { o.prune(owned) },
+	} {
+		go func() { task(); done <- struct{}{} }()
+	}
+	err := o.run(owned)
+	if cause := context.Cause(owned); cause != nil && ctx.Err() == nil {
+		err = cause
+	}
+	cancel(nil)
+	for range cap(done) {
+		<-done
+	}
+	o.release(ctx)
+	return err
+}
+
+// renew keeps the lease until it is lost. Its error says so.
+func (o *owner) renew(ctx context.Context) error {
+	for sleep(ctx, o.Pace.Renew) {
+		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+		err := o.Store.Renew(call, o.lease, o.Pace.LeaseTTL)
+		cancel()
+		switch {
+		case errors.Is(err, nodestore.ErrFenced):
+			return err
+		case err != nil && ctx.Err() == nil:
+			// The term still fences every commit, and whoever takes over raises it: keep what is in memory.
+			o.broken(partDatabase, err)
+		}
+	}
+	return nil
+}
+
+func (o *owner) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := o.Store.Release(ctx, o.lease); err != nil {
+		o.Log.Warn().Err(err).Msg("the lease could not be released: it will run out")
+	}
+}
+
+// run loads the fold and follows the stream, looking for it anew whenever the reader ended.
+func (o *owner) run(ctx context.Context) error {
+	snapshot, err := o.load(ctx)
+	if err != nil {
+		return err
+	}
+	o.fold = node.New(o.Partition, snapshot)
+	o.committed = snapshot.Clock.Position
+	o.heard, o.committing = o.Now(), o.Now()
+	o.metrics.owner.Set(1)
+	for ctx.Err() == nil {
+		err := o.session(ctx)
+		switch {
+		case errors.Is(err, nodestore.ErrFenced), errors.Is(err, contract.ErrUnknownVersion):
+			return err
+		case err != nil && !errors.Is(err, errVerify) && ctx.Err() == nil:
+			o.broken(partNATS, err)
+			sleep(ctx, o.Pace.Retry)
+		}
+		if err := o.checkStalled(ctx); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (o *owner) load(ctx context.Context) (node.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a million nodes
+	defer cancel()
+	s, err := o.Store.Load(ctx, o.lease)
+	if err != nil {
+		return s, fmt.Errorf("load the fold: %w", err)
+	}
+	return s, nil
+}
+
+// session finds the position in the stream and follows it from there.
+func (o *owner) session(ctx context.Context) error {
+	start, err := o.locate(ctx)
+	if err != nil {
+		return err
+	}
+	reader, err := o.consume(ctx, start)
+	if err != nil {
+		return err
+	}
+	defer reader.Stop()
+	o.health.set(partNATS, nil)
+	o.configure(ctx)
+	return o.follow(ctx, reader)
+}
+
+func (o *owner) consume(ctx context.Context, start bus.Start) (Reader, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+	defer cancel()
+	return o.Stream.Consume(ctx, o.Partition, start)
+}
+
+// configure asks for this process's settings through the stream, when the fold has others: replayed, the stream
+// must give the same events whatever the configuration is by then.
+func (o *owner) configure(ctx context.Context) {
+	if o.fold.Settings() == o.Settings || o.Now().Sub(o.asked) < o.Pace.GiveUp {
+		return
+	}
+	o.asked = o.Now()
+	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+	defer cancel()
+	data := encodeSettings(o.Settings, o.ID)
+	if _, err := o.Stream.Publish(ctx, contract.CommandSubject(o.Partition), data); err != nil {
+		o.asked = time.Time{}
+		o.Log.Warn().Err(err).Msg("the new settings could not be published yet")
+	}
+}
+
+// follow folds what the reader delivers and commits it in time.
+func (o *owner) follow(ctx context.Context, r Reader) error {
+	tick := time.NewTicker(o.Pace.Commit / 5)
+	defer tick.Stop()
+	idle := o.Now()
+	for {
+		select {
+		case m, ok := <-r.Messages():
+			if !ok {
+				return cmpErr(r.Err(), errVerify)
+			}
+			idle = o.Now()
+			if err := o.take(ctx, m, r); err != nil {
+				return err
+			}
+		case <-tick.C:
+			if err := o.commitWhenDue(ctx); err != nil {
+				return err
+			}
+			if o.Now().Sub(idle) >= o.Pace.Verify {
+				return errVerify
+			}
+		case <-ctx.Done():
+			return o.last(ctx)
+		}
+	}
+}
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// take folds a message and those that wait behind it, and commits at once when a state changed.
+func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
+	for range maxDrain {
+		if err := o.apply(m); err != nil {
+			return errors.Join(o.commit(ctx), err)
+		}
+		next, ok := poll(r)
+		if !ok {
+			break
+		}
+		m = next
+	}
+	o.heard, o.stalled = o.Now(), false
+	o.health.set(partStream, nil)
+	return o.commitWhenDue(ctx)
+}
+
+// poll takes a message that is there already.
+func poll(r Reader) (bus.Message, bool) {
+	select {
+	case m, ok := <-r.Messages():
+		return m, ok
+	default:
+		return bus.Message{}, false
+	}
+}
+
+// apply folds one message. ErrUnknownVersion means it must be left to a newer program.
+func (o *owner) apply(m bus.Message) error {
+	p := o.fold.Position()
+	if m.Seq <= p.Seq && p.Stamp != 0 {
+		return nil // delivered twice
+	}
+	folded, err := translate(m)
+	if errors.Is(err, contract.ErrUnknownVersion) {
+		return fmt.Errorf("message %d: %w", m.Seq, err)
+	}
+	if err != nil {
+		o.metrics.malformed.Inc()
+		o.Log.Warn().Err(err).Uint64("seq", m.Seq).Msg("message skipped: it cannot be read")
+	}
+	if skipped := m.Seq - p.Seq - 1; p.Seq != 0 && skipped > 0 {
+		o.metrics.discarded.Add(float64(skipped))
+		o.Log.Warn().Uint64("messages", skipped).Msg("the stream discarded messages before they were folded")
+	}
+	o.fold.Apply(folded)
+	o.metrics.folded(folded, m.Pending)
+	return nil
+}
+
+// checkStalled tells people, once, that no message reaches the evaluator: no pulse means that nobody can be heard.
+func (o *owner) checkStalled(ctx context.Context) error {
+	if o.Now().Sub(o.heard) < o.Pace.Stalled {
+		return nil
+	}
+	o.broken(partStream, fmt.Errorf("no message for %v: are ingest and NATS running?", o.Pace.Stalled))
+	if o.stalled {
+		return nil
+	}
+	call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+	defer cancel()
+	e := stalledEvent(o.Partition, o.fold.Position(), o.heard, o.Now())
+	switch err := o.Store.Record(call, o.lease, e); {
+	case err == nil:
+		o.stalled = true
+		o.say(e)
+	case errors.Is(err, nodestore.ErrFenced):
+		return err
+	case ctx.Err() == nil:
+		o.broken(partDatabase, err)
+	}
+	return nil
+}
+
+// stalledOrdinal puts the event behind all that the message at its position made.
+const stalledOrdinal = 1 << 20
+
+func stalledEvent(partition int, p node.Position, heard, now time.Time) node.Event {
+	return node.Event{
+		ID:   node.EventID{Epoch: p.Epoch, Partition: partition, Seq: p.Seq, Ordinal: stalledOrdinal},
+		Kind: node.Stalled, At: node.Stamp(now.UnixNano()), Since: node.Stamp(heard.UnixNano()), Lasted: now.Sub(heard),
+	}
+}

@@ -1,0 +1,81 @@
+package evaluator
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// translate reads a message of the stream. With an error the result still moves the clock.
+func translate(m bus.Message) (node.Message, error) {
+	out := node.Message{Seq: m.Seq, Stamp: node.Stamp(m.Stamp.UnixNano())}
+	if m.Command {
+		c, err := contract.DecodeCommand(m.Data)
+		if err != nil {
+			return out, err
+		}
+		out.Command = command(c)
+		return out, nil
+	}
+	b, err := contract.DecodeBatch(m.Data)
+	if err != nil {
+		return out, err
+	}
+	out.Refused = b.Refused
+	out.Heartbeats = make([]node.Heartbeat, len(b.Heartbeats))
+	for i, h := range b.Heartbeats {
+		out.Heartbeats[i] = heartbeat(h)
+	}
+	return out, nil
+}
+
+func heartbeat(h contract.Heartbeat) node.Heartbeat {
+	return node.Heartbeat{
+		NodeID: h.NodeID, IP: h.IP, Meta: h.Meta, Status: h.Status,
+		Reason: h.Reason, Evidence: h.Evidence, Interval: seconds(h.IntervalSec),
+		BootID: h.BootID, Seq: h.Seq,
+		AgentVersion: h.Agent.Version, OS: h.Agent.OS, Arch: h.Agent.Arch,
+		Metrics: string(h.Metrics), Workload: string(h.Workload),
+	}
+}
+
+// command gives nil for a kind that this program does not know: within a version new kinds are no reason to stop.
+func command(c contract.Command) *node.Command {
+	out := &node.Command{NodeID: c.NodeID, By: c.By}
+	switch c.Kind {
+	case contract.CommandDelete:
+		out.Delete = true
+	case contract.CommandName:
+		out.Name = &c.Name
+	case contract.CommandThreshold:
+		out.Threshold = new(seconds(c.ThresholdSec))
+	case contract.CommandSettings:
+		out.Settings = &node.Settings{Threshold: seconds(c.ThresholdSec), MaxNodes: c.MaxNodes}
+	default:
+		return nil
+	}
+	return out
+}
+
+// seconds converts what JSON can say into a duration, without overflow: what is out of range becomes the bound.
+func seconds(s float64) time.Duration {
+	const most = float64(1<<62) / float64(time.Second)
+	if !(s > -most) { // NaN too
+		return -1 << 62
+	}
+	return time.Duration(min(s, most) * float64(time.Second))
+}
+
+func encodeSettings(s node.Settings, by string) []byte {
+	data, err := json.Marshal(contract.Command{
+		V: contract.Version, Kind: contract.CommandSettings, By: by,
+		ThresholdSec: s.Threshold.Seconds(), MaxNodes: s.MaxNodes,
+	})
+	if err != nil {
+		panic(err) // numbers and strings always marshal
+	}
+	return data
+}

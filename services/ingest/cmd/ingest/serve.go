@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/lifecycle"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
+)
+
+const (
+	partition   = 0
+	stopGrace   = 5 * time.Second
+	streamRetry = time.Second
+	streamAgain = 30 * time.Second
+	callLimit   = 5 * time.Second
+)
+
+// serve wires the service and runs it until ctx ends. Stopping goes in reverse: no new requests, those at hand are
+// answered, then the publisher and the connection end.
+func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) error {
+	for _, w := range cfg.Warnings() {
+		log.Warn().Msg(w)
+	}
+	id := instance()
+	nats, err := bus.Connect(bus.Options{
+		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds, OnChange: connectionLog(log),
+	})
+	if err != nil {
+		return err
+	}
+	defer nats.Close()
+
+	registry := telemetry.NewRegistry()
+	service, err := ingest.New(ingest.Options{
+		ID: id, Secret: cfg.SharedSecret, Partition: partition, Bus: nats,
+		TrustedProxies: cfg.TrustedProxies, Log: log, Metrics: registry,
+	})
+	if err != nil {
+		return err
+	}
+	health := httpserver.NewHealth(service.Checks()...)
+	server, err := httpserver.New(cfg.ListenAddr, front(health, service), log)
+	if err != nil {
+		return err
+	}
+	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	ops, err := httpserver.New(cfg.MetricsAddr, httpserver.NewOps(health, figures), log)
+	if err != nil {
+		return err
+	}
+	if err := service.SetSelf(server.Addr().String()); err != nil {
+		return err
+	}
+	log.Info().Stringer("addr", server.Addr()).Stringer("metrics", ops.Addr()).Str("version", telemetry.Version()).
+		Msg("taking heartbeats")
+	return lifecycle.Run(ctx, stopGrace,
+		lifecycle.Service{Name: "metrics", Run: ops.Run},
+		lifecycle.Service{Name: "streams", Run: ensureStreams(nats, log)},
+		lifecycle.Service{Name: "publisher", Run: service.Run},
+		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
+			defer context.AfterFunc(ctx, health.Drain)()
+			return server.Run(ctx)
+		}},
+	)
+}
+
+// front is what LISTEN_ADDR serves.
+func front(health *httpserver.Health, service *ingest.Service) http.Handler {
+	r := chi.NewRouter()
+	health.Mount(r)
+	r.Handle("/*", service.Handler())
+	return r
+}
+
+// instance names this process: the host, and something that no other on it has.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "ingest"
+	}
+	return host + "-" + rand.Text()[:6]
+}
+
+func connectionLog(log zerolog.Logger) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn().Err(err).Msg("NATS connection lost")
+			return
+		}
+		log.Info().Msg("NATS connected")
+	}
+}
+
+// ensureStreams makes the streams as soon as NATS is there, and again should they be gone.
+func ensureStreams(b *bus.Bus, log zerolog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			pause := streamAgain
+			if err := ensureOnce(ctx, b); err != nil {
+				log.Debug().Err(err).Msg("streams cannot be made yet")
+				pause = streamRetry
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+func ensureOnce(ctx context.Context, b *bus.Bus) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return b.EnsureStreams(ctx, partition, bus.StreamLimits{})
+}

@@ -1,0 +1,111 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+// shortSecret is the length in characters below which a secret is warned about. It is not refused: it may be on
+// hundreds of nodes already.
+const shortSecret = 8
+
+// Config is what the environment says of who may report; standalone embeds it, too.
+type Config struct {
+	SharedSecret   settings.Secret `envconfig:"SHARED_SECRET" desc:"what agents prove themselves with"`
+	TrustedProxies Proxies         `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"`
+}
+
+// Check says what is not allowed. An empty secret is left to the program: standalone makes one.
+func (c Config) Check() error {
+	if strings.ContainsFunc(c.SharedSecret.Reveal(), unsendable) {
+		return errors.New("SHARED_SECRET is not allowed: it must have no spaces or control characters")
+	}
+	return nil
+}
+
+// unsendable runes would end the token, or the header that carries it.
+func unsendable(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
+
+// Warnings are lines for the log about what is allowed but unwise.
+func (c Config) Warnings() []string {
+	if n := len([]rune(c.SharedSecret.Reveal())); n > 0 && n < shortSecret {
+		return []string{fmt.Sprintf("SHARED_SECRET has fewer than %d characters: it can be guessed", shortSecret)}
+	}
+	return nil
+}
+
+// ProcessConfig is the environment of ingest as a program of its own.
+type ProcessConfig struct {
+	Config
+	ListenAddr  string `envconfig:"LISTEN_ADDR" default:":8080" desc:"address for heartbeats"`
+	NATSURL     string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
+	NATSCreds   string `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
+	MetricsAddr string `envconfig:"METRICS_ADDR" default:"127.0.0.1:9101" desc:"address of /metrics, /healthz and /readyz"`
+	LogLevel    string `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+	LogFormat   string `envconfig:"LOG_FORMAT" desc:"json or console; console on a terminal, else json"`
+}
+
+// Check says what is not allowed.
+func (c ProcessConfig) Check() error {
+	if c.SharedSecret == "" {
+		return errors.New("SHARED_SECRET is not set: set it to the secret that the agents use")
+	}
+	if err := c.Config.Check(); err != nil {
+		return err
+	}
+	return checkNATSURL(c.NATSURL)
+}
+
+// checkNATSURL never shows the value: it may hold a password.
+func checkNATSURL(list string) error {
+	for one := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Host == "" {
+			return errors.New("NATS_URL is not allowed: it must be addresses like nats://127.0.0.1:4222")
+		}
+	}
+	return nil
+}
+
+// Proxies are networks, given as a list of addresses and networks separated by commas.
+type Proxies []netip.Prefix
+
+// UnmarshalText reads the list. An empty one is allowed.
+func (p *Proxies) UnmarshalText(text []byte) error {
+	var out Proxies
+	for one := range strings.SplitSeq(string(text), ",") {
+		one = strings.TrimSpace(one)
+		if one == "" {
+			continue
+		}
+		prefix, err := parseNetwork(one)
+		if err != nil {
+			return err
+		}
+		out = append(out, prefix)
+	}
+	*p = out
+	return nil
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return netip.Prefix{}, fmt.Errorf("network: %w", err)
+		}
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("address: %w", err)
+	}
+	a = a.Unmap().WithZone("")
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}

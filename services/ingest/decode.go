@@ -1,0 +1,206 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+)
+
+// InvalidError says what is wrong with a body, in words for whoever runs the agent.
+type InvalidError struct{ Detail string }
+
+func (e *InvalidError) Error() string { return e.Detail }
+
+func invalid(format string, args ...any) error {
+	return &InvalidError{Detail: fmt.Sprintf(format, args...)}
+}
+
+// maxWordBytes bounds the short texts that contract sets no limit for: status, boot_id, and the agent's.
+const maxWordBytes = 64
+
+// Decode reads the body of one heartbeat request. Its texts are clean (see clean) and within the limits of contract.
+// peer stands in for an ip that is no address; the zero Addr leaves it empty. Every error is an *InvalidError.
+func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
+	f, err := parse(body)
+	if err != nil {
+		return contract.Heartbeat{}, err
+	}
+	h := contract.Heartbeat{
+		NodeID:      f.nodeID(),
+		IP:          f.ip(peer),
+		Meta:        f.meta(),
+		Status:      f.text("status", maxWordBytes),
+		Reason:      f.text("reason", contract.MaxReasonBytes),
+		Evidence:    f.text("evidence", contract.MaxEvidenceBytes),
+		IntervalSec: f.seconds("interval_sec"),
+		BootID:      f.text("boot_id", maxWordBytes),
+		Seq:         f.integer("seq"),
+		Agent:       f.agent(),
+		Metrics:     object(f.raw["metrics"]),
+		Workload:    object(f.raw["workload"]),
+	}
+	if f.err != nil {
+		return contract.Heartbeat{}, f.err
+	}
+	return h, nil
+}
+
+// fields are the members of an object by their exact names; of members with one name the last counts.
+type fields struct {
+	raw    map[string]json.RawMessage
+	prefix string // of names in errors
+	err    error  // the first one
+}
+
+func (f *fields) fail(name, must string) {
+	if f.err == nil {
+		f.err = invalid("%s%s must be %s", f.prefix, name, must)
+	}
+}
+
+// parse splits a body into its members.
+func parse(body []byte) (*fields, error) {
+	// Windows tools like to begin a text with a byte order mark.
+	text := bytes.TrimPrefix(body, []byte("\uFEFF"))
+	skipped := len(body) - len(text)
+	latin1 := !utf8.Valid(text)
+	if latin1 {
+		text = fromLatin1(text)
+	}
+	text = bytes.TrimRight(text, " \t\r\n")
+	var raw map[string]json.RawMessage
+	err := json.Unmarshal(text, &raw)
+	var syntax *json.SyntaxError
+	switch {
+	case len(text) == 0:
+		return nil, invalid("the body is empty: it must be a JSON object")
+	case errors.As(err, &syntax):
+		at := int(syntax.Offset)
+		if latin1 {
+			at = utf8.RuneCount(text[:min(at, len(text))])
+		}
+		return nil, invalid(`invalid JSON at byte %d: %v (a " or \ inside a value must be escaped)`, skipped+at, syntax)
+	case err != nil || raw == nil:
+		return nil, invalid("the body must be a JSON object")
+	}
+	return &fields{raw: raw}, nil
+}
+
+// fromLatin1 turns bytes of ISO-8859-1, which PowerShell 5.1 sends, into UTF-8.
+func fromLatin1(in []byte) []byte {
+	out := make([]byte, 0, len(in)+len(in)/8)
+	for _, b := range in {
+		out = utf8.AppendRune(out, rune(b))
+	}
+	return out
+}
+
+// isNull reports whether a member is missing or null, which mean the same.
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+func isNumber(raw json.RawMessage) bool {
+	return len(raw) > 0 && (raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9')
+}
+
+// word is a text or a number, which is taken as text, as it came.
+func (f *fields) word(name string) string {
+	raw := f.raw[name]
+	var s string
+	switch {
+	case isNull(raw):
+	case isNumber(raw):
+		return string(raw)
+	case json.Unmarshal(raw, &s) != nil:
+		f.fail(name, "a string")
+	}
+	return s
+}
+
+// text is a clean text of at most limit bytes.
+func (f *fields) text(name string, limit int) string { return clean(f.word(name), limit) }
+
+func (f *fields) nodeID() string {
+	id := f.word("node_id")
+	trimmed := strings.TrimSpace(id)
+	switch {
+	case f.err != nil:
+	case trimmed == "":
+		f.err = invalid("node_id required")
+	case strings.ContainsFunc(id, unprintable):
+		f.fail("node_id", "without control characters")
+	case utf8.RuneCountInString(trimmed) > contract.MaxNodeIDChars:
+		f.fail("node_id", fmt.Sprintf("at most %d characters long", contract.MaxNodeIDChars))
+	}
+	return trimmed
+}
+
+// ip is never wrong: an agent may send whatever a look-up service answered, a page of HTML included.
+func (f *fields) ip(peer netip.Addr) string {
+	raw := f.raw["ip"]
+	var s string
+	if isNull(raw) || json.Unmarshal(raw, &s) == nil && strings.TrimSpace(s) == "" {
+		return ""
+	}
+	a, err := netip.ParseAddr(strings.TrimSpace(s))
+	if err != nil {
+		a = peer
+	}
+	if !a.IsValid() {
+		return ""
+	}
+	return a.Unmap().WithZone("").String() // a zone is free text
+}
+
+// meta of any type is accepted: what is not a string is shown as the JSON it is.
+func (f *fields) meta() string {
+	raw := f.raw["meta"]
+	var s string
+	switch {
+	case isNull(raw):
+		return ""
+	case json.Unmarshal(raw, &s) != nil:
+		s = string(compact(raw))
+	}
+	return clean(s, contract.MaxMetaBytes)
+}
+
+func (f *fields) seconds(name string) float64 {
+	raw := f.raw[name]
+	var v float64
+	if !isNull(raw) && json.Unmarshal(raw, &v) != nil {
+		f.fail(name, "a number of seconds")
+	}
+	return max(v, 0)
+}
+
+func (f *fields) integer(name string) int64 {
+	raw := f.raw[name]
+	var v int64
+	if !isNull(raw) && json.Unmarshal(raw, &v) != nil {
+		f.fail(name, "a whole number")
+	}
+	return v
+}
+
+func (f *fields) agent() contract.Agent {
+	a := fields{prefix: "agent."}
+	if json.Unmarshal(f.raw["agent"], &a.raw) != nil && !isNull(f.raw["agent"]) {
+		f.fail("agent", "an object")
+		return contract.Agent{}
+	}
+	out := contract.Agent{
+		Version: a.text("version", maxWordBytes),
+		OS:      a.text("os", maxWordBytes),
+		Arch:    a.text("arch", maxWordBytes),
+	}
+	if f.err == nil {
+		f.err = a.err
+	}
+	return out
+}

@@ -1,0 +1,196 @@
+package ingest
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+)
+
+// Path is where agents report.
+const Path = "/api/heartbeat"
+
+// retryLater is what a Retry-After says when heartbeats cannot be stored.
+const retryLater = 5 * time.Second
+
+// Serves reports whether a request's path is Path, written in any way that agents write it: with doubled slashes, or
+// with one at the end. A redirect to the proper one would count as success with curl and record nothing.
+func Serves(path string) bool { return tidy(path) == Path }
+
+func tidy(path string) string {
+	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
+}
+
+// Handler serves POST /api/heartbeat and answers everything else with an error.
+func (s *Service) Handler() http.Handler {
+	r := chi.NewRouter()
+	r.Use(tidyPath)
+	r.Post(Path, s.postHeartbeat)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		s.answer(w, http.StatusNotFound, detail("not found: heartbeats go to "+Path))
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", http.MethodPost)
+		s.answer(w, http.StatusMethodNotAllowed, detail("heartbeats are sent with POST"))
+	})
+	return r
+}
+
+// tidyPath routes by the whole path, also below a router that cut some of it off.
+func tidyPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		chi.RouteContext(r.Context()).RoutePath = tidy(r.URL.Path)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refusal is the answer to a heartbeat that was not stored.
+type refusal struct {
+	status     int
+	detail     string        // for whoever runs the agent
+	retryAfter time.Duration // 0 for no advice
+	node       string        // "" while unknown
+	cause      error         // for the log; nil for none
+	unread     bool          // the body was not read, nor will it be
+}
+
+// postHeartbeat is the way of one heartbeat: token, body, decoding, limit, storing.
+func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
+	peer := s.door.peer(r)
+	no := s.authorize(r, peer)
+	if no == nil {
+		no = s.take(w, r, peer)
+	}
+	if no != nil {
+		s.refuse(w, peer, no)
+		return
+	}
+	s.tally.accept()
+	s.answer(w, http.StatusOK, []byte(`{"ok":true}`))
+}
+
+// authorize looks at the header alone.
+func (s *Service) authorize(r *http.Request, peer netip.Addr) *refusal {
+	if s.door.admits(r.Header.Get("Authorization")) {
+		return nil
+	}
+	if wait := s.failures.take(origin(peer)); wait > 0 {
+		return &refusal{
+			status: http.StatusTooManyRequests, retryAfter: wait, unread: true,
+			detail: "too many requests with a wrong token",
+		}
+	}
+	return &refusal{status: http.StatusUnauthorized, detail: "Unauthorized", unread: true}
+}
+
+// take reads, decodes and stores. It returns nil once the heartbeat is stored.
+func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr) *refusal {
+	body, no := read(w, r)
+	if no != nil {
+		return no
+	}
+	h, err := Decode(body, peer)
+	if err != nil {
+		return &refusal{status: http.StatusBadRequest, detail: err.Error()}
+	}
+	if wait := s.reports.take(h.NodeID); wait > 0 {
+		return &refusal{
+			status: http.StatusTooManyRequests, retryAfter: wait, node: h.NodeID,
+			detail: "too many heartbeats of this node: one a second is enough",
+		}
+	}
+	if err := s.store(h); err != nil {
+		return &refusal{
+			status: http.StatusServiceUnavailable, retryAfter: retryLater, node: h.NodeID,
+			detail: reason(err), cause: err,
+		}
+	}
+	return nil
+}
+
+// read returns the body, if it is not too long.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	tooLong := &refusal{
+		status: http.StatusRequestEntityTooLarge, unread: true,
+		detail: "the body must be at most " + strconv.Itoa(contract.MaxBodyBytes) + " bytes long",
+	}
+	if r.ContentLength > contract.MaxBodyBytes {
+		return nil, tooLong
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, contract.MaxBodyBytes))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, tooLong
+	case err != nil:
+		return nil, &refusal{status: http.StatusBadRequest, detail: "the body could not be read", cause: err}
+	}
+	return body, nil
+}
+
+func (s *Service) store(h contract.Heartbeat) error {
+	data, err := encode(h)
+	if err != nil {
+		return err
+	}
+	s.metrics.waiting.Inc()
+	defer s.metrics.waiting.Dec()
+	return s.commit.submit(data)
+}
+
+// reason is what an agent is told of an error of the committer.
+func reason(err error) string {
+	for _, known := range []error{errTooMany, errTooLate, errStopping} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return errUnstored.Error()
+}
+
+// refuse answers a heartbeat that was not stored. The connection ends where the body was not read: waiting for the
+// rest of it would let a stranger hold the connection, and his answer back.
+func (s *Service) refuse(w http.ResponseWriter, peer netip.Addr, no *refusal) {
+	if no.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(no.retryAfter.Seconds()))))
+	}
+	if no.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if no.unread {
+		w.Header().Set("Connection", "close")
+	}
+	s.tally.refuse(no.status)
+	s.refusals.Info().Int("status", no.status).Str("detail", no.detail).Stringer("peer", peer).
+		Str("node_id", no.node).AnErr("cause", no.cause).Msg("heartbeat refused")
+	s.answer(w, no.status, detail(no.detail))
+}
+
+// detail is the body of an error.
+func detail(text string) []byte {
+	b, err := marshal(struct {
+		Detail string `json:"detail"`
+	}{text})
+	if err != nil {
+		return []byte(`{}`)
+	}
+	return b
+}
+
+func (s *Service) answer(w http.ResponseWriter, status int, body []byte) {
+	s.metrics.answered(status)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,160 @@
+// Package ingest takes heartbeats over HTTP and stores them in JetStream: it checks the token, reads the body, groups
+// what arrives together into one message, and answers 200 only once that message is stored.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+// Bus is what ingest needs of JetStream.
+type Bus interface {
+	// Publish stores one message and returns its sequence. After an error it may be stored or not.
+	Publish(ctx context.Context, subject string, data []byte) (uint64, error)
+	// Ready says why nothing can be published now, or nil.
+	Ready(ctx context.Context) error
+}
+
+// Options are what an ingest is made of.
+type Options struct {
+	ID             string // of this process, distinct among ingests; every batch carries it
+	Secret         settings.Secret
+	Partition      int
+	Bus            Bus
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Log            zerolog.Logger
+	Metrics        prometheus.Registerer // may be nil
+	Now            func() time.Time      // time.Now when nil
+}
+
+// The limits of requests. Authorised ones are never limited by address: hundreds of nodes may share one.
+const (
+	failuresAtOnce = 60 // failed authentications of one address, then one each second
+	failuresEach   = time.Second
+	failureAddrs   = 10_000 // addresses remembered
+	reportsAtOnce  = 10     // heartbeats of one node, then one each second
+	reportsEach    = time.Second
+)
+
+// Service is one ingest.
+type Service struct {
+	Options
+	door     door
+	failures *limiter[netip.Addr]
+	reports  *limiter[string]
+	tally    tally
+	commit   *committer
+	self     *selfCheck
+	metrics  metrics
+	refusals zerolog.Logger // sampled: strangers must not fill the log
+
+	listening *condition // the own address answers
+	storing   *condition // messages are acknowledged
+}
+
+// New makes an ingest.
+func New(o Options) (*Service, error) {
+	switch {
+	case o.Secret == "":
+		return nil, errors.New("ingest: a secret is required")
+	case o.ID == "":
+		return nil, errors.New("ingest: an id is required")
+	case o.Bus == nil:
+		return nil, errors.New("ingest: a bus is required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Service{
+		Options:   o,
+		door:      newDoor(o.Secret, o.TrustedProxies),
+		failures:  newLimiter[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
+		reports:   newLimiter[string](reportsAtOnce, reportsEach, 0, o.Now),
+		self:      newSelfCheck(),
+		metrics:   newMetrics(o.Metrics),
+		refusals:  o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second}),
+		listening: newCondition(),
+		storing:   newCondition(),
+	}
+	s.commit = &committer{publish: s.publish, now: o.Now}
+	return s, nil
+}
+
+// SetSelf tells ingest the address that its handler is served at, as bound, beside GET /healthz. There are no pulses
+// unless it answers.
+func (s *Service) SetSelf(addr string) error { return s.self.setAddr(addr) }
+
+// Run publishes until ctx ends, then answers what is at hand. Before it, heartbeats wait.
+func (s *Service) Run(ctx context.Context) error {
+	s.commit.start()
+	defer s.commit.stop()
+	s.pulse(ctx)
+	return nil
+}
+
+// Checks say why heartbeats cannot be taken.
+func (s *Service) Checks() []httpserver.Check {
+	return []httpserver.Check{
+		{Name: "NATS", Run: s.Bus.Ready},
+		{Name: "stream", Run: func(context.Context) error { return s.storing.get() }},
+		{Name: "own address", Run: func(context.Context) error { return s.listening.get() }},
+	}
+}
+
+// publish stores one message, with the counts since the last one.
+func (s *Service) publish(ctx context.Context, b contract.Batch, heartbeats [][]byte) error {
+	b.V, b.Ingest = contract.Version, s.ID
+	s.tally.moveTo(&b)
+	data, err := join(b, heartbeats)
+	if err != nil {
+		return err
+	}
+	begun := s.Now()
+	_, err = s.Bus.Publish(ctx, contract.HeartbeatSubject(s.Partition), data)
+	s.metrics.published(s.Now().Sub(begun), len(heartbeats), err)
+	if err != nil {
+		s.tally.putBack(b)
+	}
+	if !errors.Is(err, context.Canceled) {
+		s.stored(err)
+	}
+	return err
+}
+
+// stored notes whether messages are stored, and logs when that changes.
+func (s *Service) stored(err error) {
+	if !s.storing.set(err) {
+		return
+	}
+	if err != nil {
+		s.Log.Error().Err(err).Msg("heartbeats cannot be stored: agents get 503 until they can")
+		return
+	}
+	s.Log.Info().Msg("heartbeats can be stored")
+}
+
+// listens notes whether the own address answers, and logs when that changes.
+func (s *Service) listens(err error) {
+	if err != nil {
+		s.metrics.selfCheckFailures.Inc()
+		err = fmt.Errorf("no answer: %w", err)
+	}
+	if !s.listening.set(err) {
+		return
+	}
+	if err != nil {
+		s.Log.Error().Err(err).Msg("the own address does not answer: no pulses until it does")
+		return
+	}
+	s.Log.Info().Msg("the own address answers")
+}

@@ -1,0 +1,64 @@
+package ingest
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are ingest's figures.
+type metrics struct {
+	requests          *prometheus.CounterVec
+	waiting           prometheus.Gauge
+	batch             prometheus.Histogram
+	publish           *prometheus.HistogramVec
+	pulses            prometheus.Counter
+	selfCheckFailures prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) metrics {
+	return metrics{
+		requests: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gensyn_ingest_requests_total", Help: "Requests answered, by HTTP status.",
+		}, []string{"status"})),
+		waiting: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gensyn_ingest_waiting_requests", Help: "Requests that wait until their heartbeat is stored.",
+		})),
+		batch: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gensyn_ingest_batch_heartbeats", Help: "Heartbeats in one message, pulses left out.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 12),
+		})),
+		publish: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "gensyn_ingest_publish_seconds", Help: "Duration of publishing one message, by result.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
+		}, []string{"result"})),
+		pulses: register(r, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gensyn_ingest_pulses_total", Help: "Empty batches stored.",
+		})),
+		selfCheckFailures: register(r, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gensyn_ingest_self_check_failures_total", Help: "Times the own address did not answer.",
+		})),
+	}
+}
+
+func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
+	if r != nil {
+		r.MustRegister(c)
+	}
+	return c
+}
+
+func (m *metrics) answered(status int) { m.requests.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// published notes one message and its fate.
+func (m *metrics) published(took time.Duration, heartbeats int, err error) {
+	result := "stored"
+	if err != nil {
+		result = "failed"
+	}
+	m.publish.WithLabelValues(result).Observe(took.Seconds())
+	if heartbeats > 0 {
+		m.batch.Observe(float64(heartbeats))
+	}
+}

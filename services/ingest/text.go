@@ -1,0 +1,105 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+)
+
+// unprintable runes have no place in a line of text: controls, line separators, and the marks that turn the
+// direction of what follows, with which one node could make the names of others read differently.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
+}
+
+// clean makes one line of at most limit bytes, cut between runes. Line ends and tabs become spaces, so that words stay
+// apart; other unprintable runes are dropped, NUL above all, which Postgres cannot store.
+func clean(s string, limit int) string {
+	s = strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+			return ' '
+		case unprintable(r):
+			return -1
+		}
+		return r
+	}, s))
+	return strings.TrimRightFunc(cut(s, limit), unicode.IsSpace)
+}
+
+// cut shortens a valid UTF-8 text to at most limit bytes.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
+}
+
+// compact drops the white space between the tokens of valid JSON.
+func compact(raw json.RawMessage) json.RawMessage {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// object keeps a report that is an object, as compact JSON. Anything else, or too long, or with numbers that nobody
+// could read, is dropped: a report is shown, never judged, and no heartbeat is lost over it.
+func object(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || raw[0] != '{' {
+		return nil
+	}
+	out := compact(raw)
+	if len(out) > contract.MaxReportBytes || json.Unmarshal(out, new(map[string]any)) != nil {
+		return nil
+	}
+	if !bytes.Contains(out, []byte(`\u`)) {
+		return out
+	}
+	// Escapes can hide NUL and halves of surrogate pairs, which databases refuse inside JSON.
+	if out = cleanJSON(out); len(out) > contract.MaxReportBytes {
+		return nil
+	}
+	return out
+}
+
+// cleanJSON writes an object anew with clean names and texts. Numbers stay as they are.
+func cleanJSON(raw json.RawMessage) json.RawMessage {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v map[string]any
+	if d.Decode(&v) != nil {
+		return nil
+	}
+	out, err := marshal(cleanValue(v))
+	if err != nil {
+		return nil
+	}
+	return out
+}
+
+func cleanValue(v any) any {
+	switch v := v.(type) {
+	case string:
+		return clean(v, contract.MaxReportBytes)
+	case []any:
+		for i := range v {
+			v[i] = cleanValue(v[i])
+		}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[clean(k, contract.MaxReportBytes)] = cleanValue(e)
+		}
+		return out
+	}
+	return v
+}

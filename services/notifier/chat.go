@@ -1,0 +1,159 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// stopGrace is how long a message on its way, and then the note of it, may take when the service stops.
+const stopGrace = time.Second
+
+// chat is the worker of one chat.
+type chat struct {
+	name    string
+	o       Options
+	render  *renderer
+	pace    *pace
+	wake    chan struct{}
+	log     zerolog.Logger
+	metrics *metrics
+	status  status
+
+	// accepted is what Telegram took and the store may not know yet. It stays true when the lease is lost.
+	accepted *accepted
+	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
+	// make Telegram be asked sooner than it wished.
+	failures int       // attempts that failed in a row
+	next     time.Time // no attempt before
+	oldest   time.Time // found time of its oldest alert; zero when another process froze it
+}
+
+type accepted struct{ notification, message int64 }
+
+func newChat(name string, o Options, p *pace, m *metrics) *chat {
+	return &chat{
+		name: name, o: o, pace: p, metrics: m,
+		render: &renderer{catalogue: catalogueOf(o.Language), loc: o.Location, publicURL: o.PublicURL},
+		wake:   make(chan struct{}, 1),
+		log:    o.Log.With().Str("chat", name).Logger(),
+	}
+}
+
+// run is a stand-by until it gets the lease, tells until it loses it, and begins again.
+func (c *chat) run(ctx context.Context) {
+	failures := 0
+	for ctx.Err() == nil {
+		wait := c.o.Timing.Poll
+		switch err := c.tenure(ctx); {
+		case err == nil:
+			failures = 0
+		case errors.Is(err, nodestore.ErrHeld):
+			failures = 0
+			c.can()
+		case errors.Is(err, nodestore.ErrFenced):
+			failures = 0
+			c.log.Warn().Msg("another notifier tells this chat now: standing by")
+		default:
+			if c.cannot(ctx, err) {
+				failures = 0
+			}
+			wait = c.backoff(failures)
+			failures++
+		}
+		sleep(ctx, wait)
+	}
+}
+
+// tenure lasts from taking the lease to its loss, or to the end of ctx (nil then).
+func (c *chat) tenure(ctx context.Context) error {
+	began := c.o.Now()
+	l, err := c.o.Store.AcquireChat(ctx, c.name, c.o.ID, c.o.Timing.Lease, c.o.Timing.Lookback)
+	if err != nil {
+		return err
+	}
+	c.status.set(func(s *facts) { s.active = true })
+	defer c.status.set(func(s *facts) { s.active = false })
+	c.log.Debug().Int64("term", l.Term).Msg("telling this chat")
+
+	tctx, lose := context.WithCancelCause(ctx)
+	defer lose(nil)
+	k := &keeper{store: c.o.Store, lease: l, ttl: c.o.Timing.Lease, now: c.o.Now}
+	k.renewed(began)
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		k.keep(tctx, lose)
+	}()
+	err = c.guard(func() error { return (&teller{chat: c, lease: l, fresh: k.fresh}).tell(tctx) })
+	lost := context.Cause(tctx)
+	lose(nil)
+	<-kept
+	if errors.Is(lost, nodestore.ErrFenced) {
+		return lost
+	}
+	if !errors.Is(err, nodestore.ErrFenced) {
+		c.release(ctx, l)
+	}
+	return err
+}
+
+// release lets a stand-by go on at once. When it fails, the lease runs out by itself.
+func (c *chat) release(ctx context.Context, l nodestore.ChatLease) {
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer cancel()
+	_ = c.o.Store.ReleaseChat(rctx, l)
+}
+
+// errPanicked stands for a worker that panicked: a fault of this program, which must not take the others with it.
+var errPanicked = errors.New("telling panicked")
+
+func (c *chat) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("telling panicked: starting again")
+			err = errPanicked
+		}
+	}()
+	return f()
+}
+
+// cannot logs the first of a row of failures, and reports whether this is it.
+func (c *chat) cannot(ctx context.Context, err error) (first bool) {
+	if ctx.Err() != nil {
+		return false
+	}
+	c.status.set(func(s *facts) { first, s.broken = s.broken == nil, err })
+	if first {
+		c.log.Error().Err(err).Msg("cannot tell: trying again until it works")
+	}
+	return first
+}
+
+// can ends a row of failures.
+func (c *chat) can() {
+	again := false
+	c.status.set(func(s *facts) { again, s.broken = s.broken != nil, nil })
+	if again {
+		c.log.Info().Msg("telling works again")
+	}
+}
+
+func (c *chat) backoff(failures int) time.Duration {
+	return backoff(c.o.Timing.RetryFirst, min(c.o.Timing.RetryMost, 30*time.Second), failures, c.o.Random())
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

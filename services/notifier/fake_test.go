@@ -1,0 +1,297 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// memory is Deliveries in memory, with the semantics that the contract demands: leases that run out, terms that
+// fence, one frozen notification a chat.
+type memory struct {
+	mu     sync.Mutex
+	events []nodestore.StoredEvent
+	chats  map[string]*memoryChat
+	lastID int64
+	// fail, when set, may fail a call before or after it took effect; the result replaces a nil error.
+	fail func(call string, done bool) error
+}
+
+type memoryChat struct {
+	owner  string
+	term   int64
+	until  time.Time
+	cursor int
+	rows   []*memoryRow
+	frozen *nodestore.Notification
+	told   []memoryTold
+}
+
+type memoryRow struct {
+	alert        nodestore.Alert
+	notification int64
+	told         bool
+}
+
+type memoryTold struct {
+	notification, message int64
+	alerts                []string
+}
+
+func newMemory() *memory { return &memory{chats: make(map[string]*memoryChat)} }
+
+// commit is what an evaluator does.
+func (m *memory) commit(events ...node.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range events {
+		e.ID = node.EventID{Epoch: 1, Seq: uint64(len(m.events) + 1)}
+		if e.At == 0 {
+			e.At = node.Stamp(time.Now().UnixNano())
+		}
+		m.events = append(m.events, nodestore.StoredEvent{Event: e, Found: time.Now().UTC()})
+	}
+}
+
+// told counts how many alerts of a chat are recorded as told.
+func (m *memory) told(chat string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, r := range m.chat(chat).rows {
+		if r.told {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *memory) chat(name string) *memoryChat {
+	if m.chats[name] == nil {
+		m.chats[name] = &memoryChat{}
+	}
+	return m.chats[name]
+}
+
+// do runs one call under the lease.
+func (m *memory) do(ctx context.Context, call string, l nodestore.ChatLease, f func(c *memoryChat) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := m.injected(call, false); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	c := m.chat(l.Chat)
+	err := nodestore.ErrFenced
+	if c.owner == l.Owner && c.term == l.Term {
+		err = f(c)
+	}
+	m.mu.Unlock()
+	if err == nil {
+		err = m.injected(call, true)
+	}
+	return err
+}
+
+func (m *memory) injected(call string, done bool) error {
+	m.mu.Lock()
+	f := m.fail
+	m.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(call, done)
+}
+
+func (m *memory) AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (nodestore.ChatLease, error) {
+	if err := errors.Join(ctx.Err(), m.injected("AcquireChat", false)); err != nil {
+		return nodestore.ChatLease{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first := m.chats[chat] == nil
+	c, now := m.chat(chat), time.Now()
+	if c.owner != owner && now.Before(c.until) {
+		return nodestore.ChatLease{}, nodestore.ErrHeld
+	}
+	if first {
+		for c.cursor < len(m.events) && now.Sub(m.events[c.cursor].Found) > lookback {
+			c.cursor++
+		}
+	}
+	c.owner, c.until = owner, now.Add(ttl)
+	c.term++
+	return nodestore.ChatLease{Chat: chat, Owner: owner, Term: c.term}, nil
+}
+
+func (m *memory) RenewChat(ctx context.Context, l nodestore.ChatLease, ttl time.Duration) error {
+	return m.do(ctx, "RenewChat", l, func(c *memoryChat) error {
+		c.until = time.Now().Add(ttl)
+		return nil
+	})
+}
+
+func (m *memory) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
+	return m.do(ctx, "ReleaseChat", l, func(c *memoryChat) error {
+		c.until = time.Time{}
+		return nil
+	})
+}
+
+func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int) (n int, err error) {
+	err = m.do(ctx, "Collect", l, func(c *memoryChat) error {
+		for n < limit && c.cursor < len(m.events) {
+			e := m.events[c.cursor]
+			c.cursor++
+			n++
+			if !e.Quiet {
+				c.rows = append(c.rows, &memoryRow{alert: nodestore.Alert{ID: e.ID.String(), StoredEvent: e}})
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (m *memory) Frozen(ctx context.Context, l nodestore.ChatLease) (n *nodestore.Notification, err error) {
+	err = m.do(ctx, "Frozen", l, func(c *memoryChat) error {
+		if c.frozen != nil {
+			n = new(*c.frozen)
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (m *memory) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) (out []nodestore.Alert, err error) {
+	err = m.do(ctx, "Waiting", l, func(c *memoryChat) error {
+		for _, r := range c.rows {
+			if r.notification == 0 && len(out) < limit {
+				a := r.alert
+				a.ReplyTo = c.failureOf(a)
+				out = append(out, a)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// failureOf finds the message that told the failure which a recovery ends.
+func (c *memoryChat) failureOf(a nodestore.Alert) int64 {
+	if a.To != node.Up {
+		return 0
+	}
+	for _, t := range slices.Backward(c.told) {
+		for _, r := range c.rows {
+			if r.notification == t.notification && r.alert.NodeID == a.NodeID && r.alert.To != node.Up {
+				return t.message
+			}
+		}
+	}
+	return 0
+}
+
+func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, text string, replyTo int64, alerts []string) (n nodestore.Notification, err error) {
+	err = m.do(ctx, "Freeze", l, func(c *memoryChat) error {
+		if c.frozen != nil {
+			return errors.New("a notification is frozen already")
+		}
+		m.lastID++
+		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: text, ReplyTo: replyTo}
+		bound := 0
+		for _, r := range c.rows {
+			if slices.Contains(alerts, r.alert.ID) && r.notification == 0 {
+				r.notification = n.ID
+				bound++
+			}
+		}
+		if bound != len(alerts) {
+			return fmt.Errorf("%d of %d alerts were free", bound, len(alerts))
+		}
+		c.frozen = new(n)
+		return nil
+	})
+	return n, err
+}
+
+func (m *memory) Told(ctx context.Context, l nodestore.ChatLease, notification, messageID int64) error {
+	return m.do(ctx, "Told", l, func(c *memoryChat) error {
+		if c.frozen == nil || c.frozen.ID != notification {
+			return errors.New("not the frozen notification")
+		}
+		c.frozen = nil
+		t := memoryTold{notification: notification, message: messageID}
+		for _, r := range c.rows {
+			if r.notification == notification {
+				r.told = true
+				t.alerts = append(t.alerts, r.alert.ID)
+			}
+		}
+		c.told = append(c.told, t)
+		return nil
+	})
+}
+
+func (m *memory) Failed(ctx context.Context, l nodestore.ChatLease, notification int64, reason string) error {
+	return m.do(ctx, "Failed", l, func(c *memoryChat) error {
+		if c.frozen == nil || c.frozen.ID != notification || reason == "" {
+			return errors.New("not the frozen notification, or no reason")
+		}
+		c.frozen.Attempts++
+		return nil
+	})
+}
+
+// script is a Sender in memory. Its answer decides about each call; nil accepts all.
+type script struct {
+	mu       sync.Mutex
+	answer   func(call int, chat, html string) error // call counts from 1
+	calls    int
+	messages []sent
+	accepted chan sent // one for each accepted message
+}
+
+type sent struct {
+	chat, html string
+	replyTo    int64
+	at         time.Time
+}
+
+func newScript(answer func(call int, chat, html string) error) *script {
+	return &script{answer: answer, accepted: make(chan sent, 1000)}
+}
+
+func (s *script) Send(ctx context.Context, chat, html string, replyTo int64) (int64, error) {
+	s.mu.Lock()
+	s.calls++
+	call := s.calls
+	s.mu.Unlock()
+	if s.answer != nil {
+		if err := s.answer(call, chat, html); err != nil {
+			return 0, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := sent{chat: chat, html: html, replyTo: replyTo, at: time.Now()}
+	s.messages = append(s.messages, m)
+	s.accepted <- m
+	return int64(len(s.messages)), nil
+}
+
+func (s *script) all() []sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.messages)
+}

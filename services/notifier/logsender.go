@@ -1,0 +1,28 @@
+package notifier
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
+)
+
+// LogChat is the chat that is told when no Telegram is set.
+const LogChat = "log"
+
+// LogSender writes what would be told to the log, for a monitor without Telegram.
+type LogSender struct {
+	log  zerolog.Logger
+	last atomic.Int64
+}
+
+// NewLogSender makes a sender that cannot fail.
+func NewLogSender(log zerolog.Logger) *LogSender { return &LogSender{log: log} }
+
+// Send implements Sender.
+func (s *LogSender) Send(_ context.Context, chat, html string, _ int64) (int64, error) {
+	s.log.Warn().Str("chat", chat).Str("alert", telegram.PlainText(html)).Msg("alert")
+	return s.last.Add(1), nil
+}

@@ -1,0 +1,77 @@
+package notifier
+
+import (
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
+)
+
+// verdict is what follows from a failed attempt.
+type verdict struct {
+	words     string
+	wait      time.Duration
+	permanent bool   // somebody has to change something outside
+	class     string // for metrics: throttled, refused or failed
+}
+
+// judge decides when to try again after an error and a number of failures before it. It is a pure function.
+func judge(err error, failures int, t Timing, random float64) verdict {
+	v := verdict{words: err.Error(), class: "failed"}
+	e, ok := errors.AsType[*telegram.Error](err)
+	switch {
+	case ok && e.RetryAfter > 0:
+		v.class, v.wait = "throttled", e.RetryAfter
+	case ok && e.Permanent:
+		v.class, v.wait, v.permanent = "refused", t.Refused, true
+	default:
+		v.wait = backoff(t.RetryFirst, t.RetryMost, failures, random)
+	}
+	return v
+}
+
+// backoff doubles from first to most, and adds up to a quarter so that many do not come back at one moment.
+func backoff(first, most time.Duration, failures int, random float64) time.Duration {
+	d := float64(first) * math.Pow(2, float64(min(failures, 40)))
+	return time.Duration(min(d*(1+random/4), float64(most)))
+}
+
+// pace keeps one chat's messages apart. Topics of one group share it, since Telegram counts by the group.
+type pace struct {
+	gap       time.Duration
+	perMinute int
+
+	mu     sync.Mutex
+	recent []time.Time // of the messages in the last minute, oldest first
+}
+
+func newPace(gap time.Duration, perMinute int) *pace { return &pace{gap: gap, perMinute: perMinute} }
+
+// take allows a message now and counts it, or says how long to wait before asking again.
+func (p *pace) take(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.recent) > 0 && now.Sub(p.recent[0]) >= time.Minute {
+		p.recent = p.recent[1:]
+	}
+	if n := len(p.recent); n > 0 {
+		if wait := p.recent[n-1].Add(p.gap).Sub(now); wait > 0 {
+			return wait
+		}
+		if n >= p.perMinute {
+			return p.recent[n-p.perMinute].Add(time.Minute).Sub(now)
+		}
+	}
+	p.recent = append(p.recent, now)
+	return 0
+}
+
+// paceGroup is what Telegram counts messages by: the chat without its topic.
+func paceGroup(name string) string {
+	if c, err := telegram.ParseChat(name); err == nil {
+		return c.ID
+	}
+	return name
+}

@@ -1,0 +1,156 @@
+// Package notifier tells people of committed events. What was told stands in the database, so that no alert is lost
+// while Telegram, the database or the notifier itself is away, and none is told twice but after a crash in one
+// place: between Telegram's acceptance and the note of it.
+//
+// Each chat has a worker of its own, and chats never wait for one another. A worker holds its chat's lease, freezes
+// a notification and the alerts in it, sends it, and marks all of them as told in one update.
+package notifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// Sender takes a message to a chat and returns the id that it got there. replyTo is the id of an earlier message, or
+// 0. The error says what to do next when it is a *telegram.Error; any other may be retried.
+type Sender interface {
+	Send(ctx context.Context, chat, html string, replyTo int64) (messageID int64, err error)
+}
+
+// Options are what a notifier needs.
+type Options struct {
+	// ID names this notifier among others on the same database. A process that starts again under the same ID goes
+	// on at once; under another it waits until the leases of its predecessor have run out.
+	ID     string
+	Store  nodestore.Deliveries
+	Sender Sender
+	Chats  []string // as Config.Chats gives them
+
+	Language  Language
+	Location  *time.Location // nil for UTC
+	PublicURL string         // of the page, "" for none
+
+	Log     zerolog.Logger
+	Metrics prometheus.Registerer // nil for none
+	Timing  Timing
+	Now     func() time.Time // nil for time.Now
+	Random  func() float64   // from 0 to 1, spreads back-offs; nil for math/rand
+}
+
+// Timing is how often and how long; zero fields take their default.
+type Timing struct {
+	Lease    time.Duration // of a chat (10 s), renewed at a third of it
+	Poll     time.Duration // between looks into the database when nobody wakes the service (2 s)
+	Lookback time.Duration // a new chat hears of events found so long ago (15 min)
+	Send     time.Duration // the longest one attempt may take (45 s)
+
+	RetryFirst time.Duration // the first back-off (1 s), doubled each time
+	RetryMost  time.Duration // the longest (5 min)
+	Refused    time.Duration // between attempts that only a change outside can help (5 min)
+
+	Gap       time.Duration // between two messages to one chat (1 s)
+	PerMinute int           // messages to one chat (20)
+}
+
+func (t Timing) withDefaults() Timing {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&t.Lease, 10*time.Second)
+	def(&t.Poll, 2*time.Second)
+	def(&t.Lookback, 15*time.Minute)
+	def(&t.Send, 45*time.Second)
+	def(&t.RetryFirst, time.Second)
+	def(&t.RetryMost, 5*time.Minute)
+	def(&t.Refused, 5*time.Minute)
+	def(&t.Gap, time.Second)
+	if t.PerMinute == 0 {
+		t.PerMinute = 20
+	}
+	return t
+}
+
+// Service tells all chats.
+type Service struct {
+	chats   []*chat
+	metrics *metrics
+}
+
+// New checks the options. Nothing is asked of the store or of Telegram before Run.
+func New(o Options) (*Service, error) {
+	switch {
+	case o.ID == "":
+		return nil, errors.New("notifier: no ID")
+	case o.Store == nil || o.Sender == nil:
+		return nil, errors.New("notifier: no store or no sender")
+	case len(o.Chats) == 0:
+		return nil, errors.New("notifier: no chats")
+	}
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
+	}
+	o.Timing = o.Timing.withDefaults()
+	s := &Service{metrics: newMetrics()}
+	paces := make(map[string]*pace)
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Chats))) {
+		group := paceGroup(name)
+		if paces[group] == nil {
+			paces[group] = newPace(o.Timing.Gap, o.Timing.PerMinute)
+		}
+		s.chats = append(s.chats, newChat(name, o, paces[group], s.metrics))
+	}
+	if o.Metrics != nil {
+		if err := s.metrics.register(o.Metrics, s.chats); err != nil {
+			return nil, fmt.Errorf("notifier: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Run tells until ctx ends. A message on its way then is finished first, within 2 s.
+func (s *Service) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, c := range s.chats {
+		wg.Go(func() { c.run(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Wake makes the service look for new events now. It never blocks.
+func (s *Service) Wake() {
+	for _, c := range s.chats {
+		select {
+		case c.wake <- struct{}{}:
+		default: // it is awake already
+		}
+	}
+}
+
+// Checks say in words why telling fails, one for each chat.
+func (s *Service) Checks() []httpserver.Check {
+	checks := make([]httpserver.Check, len(s.chats))
+	for i, c := range s.chats {
+		checks[i] = httpserver.Check{Name: "chat " + c.name, Run: func(context.Context) error { return c.status.problem(c.o.Now()) }}
+	}
+	return checks
+}

@@ -1,0 +1,97 @@
+package telegramtest
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// Answer is what the server does with a call. The zero value accepts the message.
+type Answer struct {
+	code        int
+	description string
+	retryAfter  int
+	movedTo     int64
+	page        string // an answer that is not the Bot API's
+	hang, drop  bool
+	accepted    bool // though no answer arrives
+}
+
+// Descriptions as Telegram words them.
+const (
+	ChatNotFound   = "Bad Request: chat not found"
+	ThreadNotFound = "Bad Request: message thread not found"
+	BotBlocked     = "Forbidden: bot was blocked by the user"
+	BotKicked      = "Forbidden: bot was kicked from the supergroup chat"
+	NoRights       = "Bad Request: not enough rights to send text messages to the chat"
+	CannotParse    = "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0"
+	MessageTooLong = "Bad Request: message is too long"
+)
+
+// OK accepts the message.
+func OK() Answer { return Answer{} }
+
+// TooMany is 429 with retry_after, whole seconds.
+func TooMany(wait time.Duration) Answer {
+	s := int(wait / time.Second)
+	return Answer{code: http.StatusTooManyRequests, retryAfter: s,
+		description: "Too Many Requests: retry after " + (time.Duration(s) * time.Second).String()}
+}
+
+// BadRequest is 400.
+func BadRequest(description string) Answer {
+	return Answer{code: http.StatusBadRequest, description: description}
+}
+
+// Forbidden is 403.
+func Forbidden(description string) Answer {
+	return Answer{code: http.StatusForbidden, description: description}
+}
+
+// Unauthorized is 401: the token is not a bot's.
+func Unauthorized() Answer { return Answer{code: http.StatusUnauthorized, description: "Unauthorized"} }
+
+// NotFound is 404: the token, or the method, is malformed.
+func NotFound() Answer { return Answer{code: http.StatusNotFound, description: "Not Found"} }
+
+// Moved is the 400 of a group that became a supergroup.
+func Moved(to int64) Answer {
+	return Answer{code: http.StatusBadRequest, movedTo: to,
+		description: "Bad Request: group chat was upgraded to a supergroup chat"}
+}
+
+// Broken is a fault of Telegram, as the Bot API reports it: 500, 502 and so on.
+func Broken(code int) Answer { return Answer{code: code, description: http.StatusText(code)} }
+
+// Page is an answer of something in between, which is not JSON.
+func Page(code int, html string) Answer { return Answer{code: code, page: html} }
+
+// Hang never answers.
+func Hang() Answer { return Answer{hang: true} }
+
+// Drop closes the connection without accepting the message.
+func Drop() Answer { return Answer{drop: true} }
+
+// AcceptAndDrop accepts the message and closes the connection without an answer.
+func AcceptAndDrop() Answer { return Answer{drop: true, accepted: true} }
+
+func (a Answer) accepts() bool { return a == Answer{} || a.accepted }
+
+func write(w http.ResponseWriter, a Answer) {
+	if a.page != "" {
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(a.code)
+		_, _ = w.Write([]byte(a.page))
+		return
+	}
+	body := map[string]any{"ok": false, "error_code": a.code, "description": a.description}
+	if a.retryAfter != 0 {
+		body["parameters"] = map[string]any{"retry_after": a.retryAfter}
+	}
+	if a.movedTo != 0 {
+		body["parameters"] = map[string]any{"migrate_to_chat_id": a.movedTo}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.code)
+	_ = json.NewEncoder(w).Encode(body)
+}

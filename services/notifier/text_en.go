@@ -1,0 +1,75 @@
+package notifier
+
+import (
+	"fmt"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+var english = catalogue{
+	timeLayout: "2006-01-02 15:04:05",
+
+	up:             "✅ Gensyn node UP",
+	down:           "❌ Gensyn node DOWN",
+	degraded:       "⚠️ Gensyn node DEGRADED",
+	lost:           "❌ Gensyn node LOST",
+	joined:         "✅ New Gensyn node",
+	joinedDown:     "❌ New Gensyn node, DOWN",
+	joinedDegraded: "⚠️ New Gensyn node, DEGRADED",
+	returned:       "⚠️ Deleted Gensyn node is still sending",
+	deleted:        "✅ Gensyn node deleted",
+	blind:          "⚠️ The monitor was blind",
+	deaf:           "❌ The monitor is deaf",
+	hearing:        "✅ The monitor hears again",
+	stalled:        "❌ The monitor is stalled",
+	unknown:        "⚠️ Monitor event",
+
+	ip:        "IP",
+	reason:    "Reason",
+	evidence:  "Evidence",
+	was:       "Before",
+	by:        "By",
+	time:      "Time",
+	happened:  "Happened",
+	found:     "Found",
+	silentFor: "Silent for",
+	lastHeard: "Last heard",
+	lasted:    "Incident lasted",
+	deletedAt: "Deleted at %s, still sending: stop its agent, or leave it to keep the node",
+	refused:   "Refused since then",
+	more:      "Page",
+
+	blindSpan: "Nothing could be heard for %s, from %s to %s. No node was judged for that time.",
+	deafSpan:  "For %s, since %s, no heartbeat came from any %s.",
+	deafAdvice: "The way in is as suspect as the nodes: look at network, proxy, certificate and secret. " +
+		"Nodes that fall silent now are not told one by one.",
+	hearingSpan:   "It was deaf for %s, since %s.",
+	hearingAdvice: "Marked lost meanwhile: %s. Those that stay silent will be told.",
+	stalledSpan:   "No message reached the evaluator for %s, since %s.",
+	stalledAdvice: "No node is judged until that ends: look at NATS and ingest.",
+
+	reasons: map[string]string{
+		"no_screen":               "no screen session",
+		"no_process":              "the process is not running",
+		"port_closed":             "the port is closed",
+		"no_screen_no_proc":       "no screen session and no process",
+		"no_p2pd":                 "p2pd is not running",
+		"stale_log":               "the log has stopped growing",
+		"empty_screen_no_runtime": "the screen session is empty, nothing runs in it",
+		node.ReasonSilent:         "nothing is heard from it",
+		node.ReasonDeaf:           "nothing is heard from anybody",
+		node.ReasonReported:       "its agent says so",
+		node.ReasonUnknownStatus:  "its agent sent a status that the monitor does not know",
+	},
+	port: "port %d is closed",
+	states: map[node.State]string{
+		node.Up: "up", node.Degraded: "degraded", node.Down: "down", node.Lost: "lost",
+	},
+	statuses: map[string]string{
+		"400": "malformed", "401": "wrong or missing token", "403": "token of another node",
+		"413": "too large", "429": "too many", "503": "NATS was away",
+	},
+	units:  durationUnits{less: "less than 1 s", second: "s", minute: "min", hour: "h", day: "d"},
+	nodes:  func(n int) string { return fmt.Sprintf("of %d %s", n, pluralEnglish(n, "node", "nodes")) },
+	marked: func(n int) string { return fmt.Sprintf("%d %s", n, pluralEnglish(n, "node", "nodes")) },
+}

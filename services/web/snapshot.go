@@ -1,0 +1,119 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+const (
+	// staleCommit is the age of the last commit from which the data is called stale: an idle evaluator commits every 5 s.
+	staleCommit = 10 * time.Second
+	// staleStamp is the age of the newest folded message from which it is: ingest pulses twice a second.
+	staleStamp = 30 * time.Second
+)
+
+// snapshot is one read of the store. It is not changed after readSnapshot, but for what render remembers.
+type snapshot struct {
+	at     time.Time    // when it was read
+	nodes  []node.Node  // by id
+	worst  []*node.Node // by how bad the state is, then by id
+	counts map[node.State]int
+	status nodestore.Status
+
+	mu        sync.Mutex
+	fragments map[fragmentKey][]byte // rendered tables
+}
+
+func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, now func() time.Time) (*snapshot, error) {
+	// The status comes first: what it says of the data's age is then never too good.
+	at := now()
+	status, err := store.Status(ctx, partition)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := store.Nodes(ctx, nodestore.NodeQuery{})
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{at: at, nodes: nodes, status: status, counts: make(map[node.State]int, 4)}
+	s.worst = make([]*node.Node, len(nodes))
+	for i := range nodes {
+		s.worst[i] = &nodes[i]
+		s.counts[nodes[i].State]++
+	}
+	slices.SortStableFunc(s.worst, func(a, b *node.Node) int { return cmp.Compare(rank(a.State), rank(b.State)) })
+	return s, nil
+}
+
+// rank is the place of a state on the page: what does not work comes first. A state that only a newer evaluator
+// knows is shown where it cannot be overlooked.
+func rank(s node.State) int {
+	switch s {
+	case node.Up:
+		return 2
+	case node.Degraded:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// staleness is how old the data is, when that is more than it should be; else 0.
+func (s *snapshot) staleness(now time.Time) time.Duration {
+	if s.status.Term == 0 {
+		return 0 // there is no data
+	}
+	if age := s.committedAge(now); age > staleCommit {
+		return age
+	}
+	if age := s.behind(now); age > staleStamp {
+		return age
+	}
+	return 0
+}
+
+func (s *snapshot) committedAge(now time.Time) time.Duration {
+	return s.status.CommittedAge + now.Sub(s.at)
+}
+
+// behind is the age of the newest message that was folded; 0 before the first.
+func (s *snapshot) behind(now time.Time) time.Duration {
+	stamp := s.status.Clock.Position.Stamp
+	if stamp == 0 {
+		return 0
+	}
+	return now.Sub(stamp.Time())
+}
+
+// filter selects nodes. The zero value selects all.
+type filter struct {
+	states []node.State // any of them; empty for all
+	search string       // as nodestore.NodeQuery.Search
+}
+
+// matcher returns the test for one node. Filtering happens here and not in the database: it is asked once for all
+// viewers, whatever each of them looks for.
+func (f filter) matcher() func(n *node.Node) bool {
+	want := strings.ToLower(f.search)
+	return func(n *node.Node) bool {
+		if len(f.states) > 0 && !slices.Contains(f.states, n.State) {
+			return false
+		}
+		if want == "" {
+			return true
+		}
+		for _, s := range [...]string{n.ID, n.Name, n.IP, n.Meta, n.Reason} {
+			if strings.Contains(strings.ToLower(s), want) {
+				return true
+			}
+		}
+		return false
+	}
+}

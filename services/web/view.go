@@ -1,0 +1,94 @@
+package web
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// viewTTL is how old the data may be that a viewer gets. A thousand viewers cost one query in this time.
+	viewTTL = time.Second
+	// wokenTTL is the same once an event was announced: a storm of events must not become a storm of queries.
+	wokenTTL = 100 * time.Millisecond
+	// readLimit bounds one query.
+	readLimit = 5 * time.Second
+)
+
+// view is the last read of the store, shared by all viewers.
+type view struct {
+	read   func(ctx context.Context) (*snapshot, error)
+	now    func() time.Time
+	flight singleflight.Group
+
+	mu         sync.Mutex
+	generation uint64 // grows with forget; a read begun before it is nobody's answer after it
+	last       *snapshot
+	err        error // why the last read failed; kept as long as data, so that a dead database is not besieged
+	at         time.Time
+	woken      bool
+}
+
+func newView(read func(context.Context) (*snapshot, error), now func() time.Time) *view {
+	return &view{read: read, now: now}
+}
+
+// wake makes the next get read again, soon.
+func (v *view) wake() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.woken = true
+}
+
+// forget makes every later get read again.
+func (v *view) forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.generation++
+	v.at = time.Time{}
+}
+
+// get returns data no older than viewTTL, or why there is none. One read serves all who wait at a time; it goes on
+// when the one who began it leaves.
+func (v *view) get(ctx context.Context) (*snapshot, error) {
+	v.mu.Lock()
+	ttl := viewTTL
+	if v.woken {
+		ttl = wokenTTL
+	}
+	if age := v.now().Sub(v.at); age >= 0 && age < ttl {
+		defer v.mu.Unlock()
+		return v.last, v.err
+	}
+	generation := v.generation
+	v.mu.Unlock()
+
+	done := v.flight.DoChan(strconv.FormatUint(generation, 10), func() (any, error) {
+		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
+		defer cancel()
+		return v.load(rctx, generation)
+	})
+	select {
+	case r := <-done:
+		snap, _ := r.Val.(*snapshot)
+		return snap, r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (v *view) load(ctx context.Context, generation uint64) (*snapshot, error) {
+	v.mu.Lock()
+	v.woken = false // an event from here on may be missed by this read
+	v.mu.Unlock()
+	snap, err := v.read(ctx)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if generation == v.generation {
+		v.last, v.err, v.at = snap, err, v.now()
+	}
+	return snap, err
+}

@@ -1,0 +1,156 @@
+// Package web shows the nodes: to people as a page, to programs as JSON.
+//
+// It only reads the store. The one thing it can change, deleting a node, goes through the stream as a command.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+// pingEvery is how often the database is asked although nobody looks at the page.
+const pingEvery = 2 * time.Second
+
+// Commands is where commands are put into the stream. It returns the message's sequence.
+type Commands interface {
+	Publish(ctx context.Context, subject string, data []byte) (uint64, error)
+}
+
+// Options are what the service is made of.
+type Options struct {
+	Store     nodestore.Reader
+	Commands  Commands // nil: commands are answered 503
+	Partition int
+
+	SiteTitle          string          // "" for "Gensyn Nodes"
+	Username, Password settings.Secret // both or none
+	AdminToken         settings.Secret // "" forbids deleting
+	PublicURL          string          // where people reach the page; "" is taken from each request
+	// AgentHint says that heartbeats are taken at the page's own address, as standalone does: the page of an empty
+	// monitor can then show the whole command that starts an agent.
+	AgentHint bool
+
+	Log     zerolog.Logger
+	Metrics prometheus.Registerer // may be nil
+	Now     func() time.Time      // nil for time.Now
+}
+
+// Service serves the page and the API. It is safe for concurrent use.
+type Service struct {
+	Options
+	view    *view
+	assets  assets
+	pages   pages
+	metrics metrics
+	handler http.Handler
+
+	mu     sync.Mutex
+	broken error // why the database could not be read last time
+}
+
+// New makes the service. It does not touch the store: the page comes up before the database does.
+func New(o Options) (*Service, error) {
+	if o.Store == nil {
+		return nil, errors.New("web: no store")
+	}
+	if err := checkLogin(o.Username, o.Password); err != nil {
+		return nil, err
+	}
+	if o.SiteTitle == "" {
+		o.SiteTitle = "Gensyn Nodes"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Service{Options: o, metrics: newMetrics(o.Metrics)}
+	s.view = newView(s.read, o.Now)
+	var err error
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	if s.pages, err = loadPages(); err != nil {
+		return nil, err
+	}
+	s.handler = s.routes()
+	return s, nil
+}
+
+// Handler serves everything but the probes of health.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Run watches the database until ctx ends, so that the log tells when it goes and comes, even if nobody looks.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		if err := s.ping(ctx); ctx.Err() == nil {
+			s.note(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Wake says that an event was announced: the next viewer gets what is committed now.
+func (s *Service) Wake() { s.view.wake() }
+
+// Checks says what the page cannot do without. An evaluator or a notifier that is away is not among it: the page
+// is what tells people so, and must not be taken away from them.
+func (s *Service) Checks() []httpserver.Check {
+	return []httpserver.Check{{Name: "database", Run: func(ctx context.Context) error {
+		if s.ping(ctx) != nil {
+			return errors.New("does not answer") // the log has the reason; this text may be read by anybody
+		}
+		return nil
+	}}}
+}
+
+func (s *Service) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	return s.Store.Ping(ctx)
+}
+
+// read asks the store for everything a viewer may want to see.
+func (s *Service) read(ctx context.Context) (*snapshot, error) {
+	start := s.Now()
+	snap, err := readSnapshot(ctx, s.Store, s.Partition, s.Now)
+	s.metrics.query.Observe(s.Now().Sub(start).Seconds())
+	if err != nil {
+		err = fmt.Errorf("read nodes: %w", err)
+	}
+	s.note(err)
+	return snap, err
+}
+
+// note logs when the database goes and when it comes back, not every time in between.
+func (s *Service) note(err error) {
+	s.mu.Lock()
+	was := s.broken
+	s.broken = err
+	s.mu.Unlock()
+	switch {
+	case err != nil && was == nil:
+		s.metrics.database.Set(0)
+		s.Log.Error().Err(err).Msg("the database cannot be read; the page says so")
+	case err == nil && was != nil:
+		s.metrics.database.Set(1)
+		s.Log.Info().Msg("the database can be read again")
+	case err == nil:
+		s.metrics.database.Set(1)
+	}
+}

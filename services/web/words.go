@@ -1,0 +1,122 @@
+package web
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// states in the order of the counts: what is worst comes first.
+var states = []node.State{node.Lost, node.Down, node.Degraded, node.Up}
+
+// words are all texts of the page in one language.
+type words struct {
+	Lang, OtherLang, OtherName string
+
+	NodeID, IP, Status, LastHeartbeat, Age, Meta string
+	Nodes, All, Skip, Search, SearchNodes        string
+
+	States  map[node.State]string // as in the badge
+	Reasons map[string]string     // codes that are known; others are shown as they are
+	Port    string                // reason port_closed_<port>
+
+	Updated, NoScript, Lost, Broken          string // {time}, {age}: filled in by the script
+	Empty, EmptyHow, EmptyPrinted, EmptyHand string
+	EmptyOld, Secret, IngestAddress          string
+	NoMatch, ShowAll, NoDatabase, WhyNot     string
+	Never, NotSetUp, NoNotifier, API         string
+
+	// Units are short and the same after any number: second, minute, hour, day.
+	Units [4]string
+	// Long units take a form after the number, as the object of a sentence ("for 5 minutes").
+	Long [4]func(n int) string
+
+	summary  func(counts map[node.State]int) string
+	showing  func(shown, of int) string
+	stale    func(age string) string
+	behind   func(age string) string
+	deaf     func(since, refused string) string
+	failing  func(chat, why string) string
+	waiting  func(n int, age string) string
+	overflow func(n int64) string
+}
+
+// span is a time in words, in its largest unit.
+func (w *words) span(d time.Duration) string {
+	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute} {
+		if d >= unit {
+			n := int(d / unit)
+			return strconv.Itoa(n) + " " + w.Long[3-i](n)
+		}
+	}
+	n := int(max(d, 0) / time.Second)
+	return strconv.Itoa(n) + " " + w.Long[0](n)
+}
+
+// short is a time for a column, in its two largest units. The script does the same between two refreshes.
+func (w *words) short(d time.Duration) string {
+	s := int64(max(d, 0) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d %s", s, w.Units[0])
+	case s < 3600:
+		return w.pair(s/60, 1, s%60, 0)
+	case s < 86400:
+		return w.pair(s/3600, 2, s%3600/60, 1)
+	default:
+		return w.pair(s/86400, 3, s%86400/3600, 2)
+	}
+}
+
+func (w *words) pair(a int64, unitA int, b int64, unitB int) string {
+	if b == 0 {
+		return fmt.Sprintf("%d %s", a, w.Units[unitA])
+	}
+	return fmt.Sprintf("%d %s %d %s", a, w.Units[unitA], b, w.Units[unitB])
+}
+
+// state is the word of a state; one that only a newer evaluator knows is its own.
+func (w *words) state(s node.State) string {
+	if word, ok := w.States[s]; ok {
+		return word
+	}
+	return string(s)
+}
+
+// reason is a code in words, or "" when it has none.
+func (w *words) reason(code string) string {
+	if text, ok := w.Reasons[code]; ok {
+		return text
+	}
+	var port uint16
+	if n, err := fmt.Sscanf(code, "port_closed_%d", &port); n == 1 && err == nil && code == fmt.Sprintf("port_closed_%d", port) {
+		return fmt.Sprintf(w.Port, port)
+	}
+	return ""
+}
+
+// forms gives the English form after a number.
+func forms(one, many string) func(int) string {
+	return func(n int) string {
+		if n == 1 {
+			return one
+		}
+		return many
+	}
+}
+
+// formsRu gives the Russian form after a number: 1 узел, 2 узла, 5 узлов, 11 узлов, 21 узел.
+func formsRu(one, few, many string) func(int) string {
+	return func(n int) string {
+		switch n10, n100 := n%10, n%100; {
+		case n10 == 1 && n100 != 11:
+			return one
+		case n10 >= 2 && n10 <= 4 && (n100 < 12 || n100 > 14):
+			return few
+		default:
+			return many
+		}
+	}
+}

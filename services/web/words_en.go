@@ -1,0 +1,95 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+var english = words{
+	Lang: "en", OtherLang: "ru", OtherName: "Русский",
+
+	NodeID: "Node ID", IP: "IP", Status: "Status", LastHeartbeat: "Last heartbeat", Age: "Age", Meta: "Meta",
+	Nodes: "Nodes", All: "All", Skip: "Skip to the table", Search: "Search", SearchNodes: "Search nodes",
+
+	States: map[node.State]string{node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST"},
+	Reasons: map[string]string{
+		node.ReasonReported:       "the agent says so",
+		node.ReasonUnknownStatus:  "the agent sent a status that is not known",
+		node.ReasonSilent:         "nothing heard for too long",
+		node.ReasonDeaf:           "nothing heard from any node",
+		"no_screen":               "no screen session",
+		"no_process":              "no process",
+		"no_screen_no_proc":       "no screen session and no process",
+		"no_p2pd":                 "p2pd does not run",
+		"port_closed":             "the port is closed",
+		"stale_log":               "the log has stopped growing",
+		"empty_screen_no_runtime": "the screen session is empty",
+	},
+	Port: "port %d is closed",
+
+	Updated:  "Updated {time}, every 5 seconds",
+	NoScript: "This page is loaded anew every 10 seconds.",
+	Lost:     "No connection to the monitor. The table is {age} old. Trying again…",
+	Broken:   "The monitor cannot read its database. The table is {age} old. Trying again…",
+
+	Empty:         "No nodes yet",
+	EmptyHow:      "Start an agent on each machine you want to watch. The node appears here with its first heartbeat.",
+	EmptyPrinted:  "The monitor printed this line with its secret filled in when it started.",
+	EmptyHand:     "Or send one heartbeat by hand:",
+	EmptyOld:      "Agents of the first Gensyn Monitor work unchanged: set their SERVER_URL and SHARED_SECRET.",
+	Secret:        "<secret>",
+	IngestAddress: "https://<address of ingest>",
+	NoMatch:       "No node matches.", ShowAll: "Show all nodes",
+	NoDatabase: "The database does not answer",
+	WhyNot:     "So there is nothing to show now. Heartbeats are still accepted. This page comes back by itself.",
+
+	Never:      "No evaluator has run yet: nobody judges the nodes. Start the evaluator.",
+	NotSetUp:   "Telegram is not set up: nobody is told when a node stops. Set TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID.",
+	NoNotifier: "No notifier is running: nobody is told when a node stops.",
+	API:        "The same as JSON",
+
+	Units: [4]string{"s", "min", "h", "d"},
+	Long: [4]func(int) string{
+		forms("second", "seconds"), forms("minute", "minutes"), forms("hour", "hours"), forms("day", "days"),
+	},
+
+	summary: func(counts map[node.State]int) string {
+		var parts []string
+		for _, s := range states {
+			if counts[s] > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
+			}
+		}
+		if len(parts) == 0 {
+			return "No nodes yet"
+		}
+		return "Nodes: " + strings.Join(parts, ", ")
+	},
+	showing: func(shown, of int) string {
+		return fmt.Sprintf("The first %d of %d nodes are shown, what does not work first. Search to see the others.", shown, of)
+	},
+	stale: func(age string) string {
+		return "The data is " + age + " old: the evaluator has stopped, or cannot write."
+	},
+	behind: func(age string) string {
+		return "The newest message is " + age + " old: ingest or NATS has stopped, or the evaluator is catching up."
+	},
+	deaf: func(since, refused string) string {
+		text := "Nothing is heard from any node since " + since +
+			": the network, the proxy, the certificate or the secret in front of the monitor may be at fault."
+		if refused != "" {
+			text += " Refused since then: " + refused + "."
+		}
+		return text
+	},
+	failing: func(chat, why string) string { return "Alerts do not reach chat " + chat + ": " + why },
+	waiting: func(n int, age string) string {
+		return fmt.Sprintf("%d %s waiting to be told, the oldest for %s.", n, forms("alert is", "alerts are")(n), age)
+	},
+	overflow: func(n int64) string {
+		return fmt.Sprintf("%d %s not stored, because there are MAX_NODES nodes already.", n,
+			forms("heartbeat of an unknown node was", "heartbeats of unknown nodes were")(int(n)))
+	},
+}

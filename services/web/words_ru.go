@@ -1,0 +1,108 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+var russian = words{
+	Lang: "ru", OtherLang: "en", OtherName: "English",
+
+	NodeID: "ID узла", IP: "IP", Status: "Состояние", LastHeartbeat: "Последний сигнал", Age: "Давность", Meta: "Пометка",
+	Nodes: "Узлы", All: "Все", Skip: "Перейти к таблице", Search: "Найти", SearchNodes: "Поиск узлов",
+
+	States: map[node.State]string{
+		node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ",
+	},
+	Reasons: map[string]string{
+		node.ReasonReported:       "так сообщил агент",
+		node.ReasonUnknownStatus:  "агент прислал неизвестный статус",
+		node.ReasonSilent:         "слишком долго нет сигнала",
+		node.ReasonDeaf:           "нет сигнала ни от одного узла",
+		"no_screen":               "нет сессии screen",
+		"no_process":              "нет процесса",
+		"no_screen_no_proc":       "нет ни сессии screen, ни процесса",
+		"no_p2pd":                 "p2pd не запущен",
+		"port_closed":             "порт закрыт",
+		"stale_log":               "журнал перестал расти",
+		"empty_screen_no_runtime": "сессия screen пуста",
+	},
+	Port: "порт %d закрыт",
+
+	Updated:  "Обновлено в {time}, каждые 5 секунд",
+	NoScript: "Страница загружается заново каждые 10 секунд.",
+	Lost:     "Нет связи с монитором. Возраст таблицы: {age}. Пробуем снова…",
+	Broken:   "Монитор не может прочитать базу данных. Возраст таблицы: {age}. Пробуем снова…",
+
+	Empty:         "Узлов пока нет",
+	EmptyHow:      "Запустите агент на каждой машине, за которой нужно следить. Узел появится здесь с первым сигналом.",
+	EmptyPrinted:  "При запуске монитор вывел эту строку уже с секретом.",
+	EmptyHand:     "Или отправьте один сигнал вручную:",
+	EmptyOld:      "Агенты первого Gensyn Monitor работают без изменений: задайте им SERVER_URL и SHARED_SECRET.",
+	Secret:        "<секрет>",
+	IngestAddress: "https://<адрес ingest>",
+	NoMatch:       "Ни один узел не подходит.", ShowAll: "Показать все узлы",
+	NoDatabase: "База данных не отвечает",
+	WhyNot:     "Поэтому показать сейчас нечего. Сигналы по-прежнему принимаются. Страница вернётся сама.",
+
+	Never:      "Evaluator ещё не запускался: состояние узлов никто не оценивает. Запустите evaluator.",
+	NotSetUp:   "Telegram не настроен: об остановке узла никто не узнает. Задайте TELEGRAM_BOT_TOKEN и TELEGRAM_CHAT_ID.",
+	NoNotifier: "Notifier не запущен: об остановке узла никто не узнает.",
+	API:        "То же в JSON",
+
+	Units: [4]string{"с", "мин", "ч", "д"},
+	Long: [4]func(int) string{
+		formsRu("секунду", "секунды", "секунд"), formsRu("минуту", "минуты", "минут"),
+		formsRu("час", "часа", "часов"), formsRu("день", "дня", "дней"),
+	},
+
+	summary: func(counts map[node.State]int) string {
+		var parts []string
+		for _, s := range states {
+			if counts[s] > 0 {
+				parts = append(parts, fmt.Sprintf("%s %d", stateNounsRu[s], counts[s]))
+			}
+		}
+		if len(parts) == 0 {
+			return "Узлов пока нет"
+		}
+		return "Узлы: " + strings.Join(parts, ", ")
+	},
+	showing: func(shown, of int) string {
+		return fmt.Sprintf("%s %d %s из %d, сначала неработающие. Остальные найдутся поиском.",
+			formsRu("Показан", "Показаны", "Показаны")(shown), shown, formsRu("узел", "узла", "узлов")(shown), of)
+	},
+	stale: func(age string) string {
+		return "Данные устарели на " + age + ": evaluator остановился или не может записать."
+	},
+	behind: func(age string) string {
+		return "Новых сообщений нет уже " + age + ": остановился ingest или NATS, или evaluator навёрстывает отставание."
+	},
+	deaf: func(since, refused string) string {
+		text := "Ни от одного узла нет сигнала с " + since +
+			": возможно, дело в сети, прокси, сертификате или секрете перед монитором."
+		if refused != "" {
+			text += " С тех пор отклонено: " + refused + "."
+		}
+		return text
+	},
+	failing: func(chat, why string) string {
+		return "Оповещения не доходят в чат " + chat + ": " + why
+	},
+	waiting: func(n int, age string) string {
+		return fmt.Sprintf("%s отправки: %d, самое старое — уже %s.",
+			formsRu("Оповещение ждёт", "Оповещения ждут", "Оповещения ждут")(n), n, age)
+	},
+	overflow: func(n int64) string {
+		return fmt.Sprintf("Не %s %d %s: узлов уже MAX_NODES.",
+			formsRu("сохранён", "сохранены", "сохранено")(int(n)), n,
+			formsRu("сигнал неизвестного узла", "сигнала неизвестных узлов", "сигналов неизвестных узлов")(int(n)))
+	},
+}
+
+// stateNounsRu stand before a number, where the badge's word would not.
+var stateNounsRu = map[node.State]string{
+	node.Lost: "нет связи —", node.Down: "не работают —", node.Degraded: "сбоят —", node.Up: "работают —",
+}
