@@ -124,3 +124,29 @@ func NewOps(h *Health, metrics http.Handler) http.Handler {
 	r.Method(http.MethodGet, "/metrics", metrics)
 	return r
 }
+
+// Switch is a server whose handler can be exchanged while it runs: a program answers for its health before the
+// things it waits for are there.
+type Switch struct {
+	*Server
+	handler atomic.Pointer[http.Handler]
+}
+
+// NewSwitch binds addr. Until Serve is called it answers 503.
+func NewSwitch(addr string, log zerolog.Logger) (*Switch, error) {
+	s := &Switch{}
+	s.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusServiceUnavailable, "starting\n")
+	}))
+	server, err := New(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*s.handler.Load()).ServeHTTP(w, r)
+	}), log)
+	if err != nil {
+		return nil, err
+	}
+	s.Server = server
+	return s, nil
+}
+
+// Serve answers with h from now on.
+func (s *Switch) Serve(h http.Handler) { s.handler.Store(&h) }

@@ -211,7 +211,7 @@ func TestRule4ObservationClock(t *testing.T) {
 }
 
 func TestRule5Lost(t *testing.T) {
-	s := newScript(t).beat(0, "a").clear()
+	s := newScript(t).beat(0, "a").beat(7*time.Second, "a").clear()
 	s.alive(threshold, "x").want("joined x >up") // exactly the threshold is still up
 	s.message(1, node.Message{}).want("changed a up>lost silent")
 	s.alive(time.Hour, "x").want() // not told again

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -32,4 +33,14 @@ func (c Config) Check() error {
 		return settings.Invalid("HISTORY_DAYS", c.HistoryDays, "a number of days, 0 keeps all")
 	}
 	return nil
+}
+
+// ProcessConfig is the environment of the evaluator as a program of its own.
+type ProcessConfig struct {
+	Config
+	program.Logging
+	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database"`
+	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
+	NATSCreds   string          `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
+	MetricsAddr string          `envconfig:"METRICS_ADDR" default:"127.0.0.1:9102" desc:"address of /metrics, /healthz and /readyz"`
 }

@@ -1,0 +1,47 @@
+# make test does everything on a fresh Debian machine with Go and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MODULES := . agent contract
+PACKAGES := ./... ./agent/... ./contract/...
+LINT := bin/golangci-lint
+
+.PHONY: help test deps vet lint race apart dev build fuzz clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+test: deps vet apart lint race ## everything: tools, vet, lint, tests with the race detector
+
+deps: ## install what the tests need and this machine lacks
+	@tools/install.sh
+
+vet: ## go vet
+	go vet $(PACKAGES)
+
+apart: ## every module builds without the workspace, the agent on every system
+	@for m in $(MODULES); do echo "GOWORK=off go build ($$m)"; (cd $$m && GOWORK=off go build ./...); done
+	@for t in linux/amd64 linux/arm64 windows/amd64 darwin/arm64; do \
+	  echo "agent for $$t"; (cd agent && GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/gensyn-agent); done
+
+$(LINT): tools/go.mod tools/go.sum
+	@echo "building golangci-lint (some minutes, once)"
+	cd tools && GOWORK=off go build -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: $(LINT) ## golangci-lint, which also holds the architecture
+	@for m in $(MODULES); do echo "lint ($$m)"; (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+
+race: ## tests with the race detector
+	go test -race -timeout 9m $(PACKAGES)
+
+dev: deps ## everything as separate programs on a private NATS and Postgres, for trying by hand
+	go run ./e2e/cmd/dev
+
+build: ## all programs into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./standalone ./services/*/cmd/* ./agent/cmd/gensyn-agent
+
+fuzz: ## fuzz the decoders, 30 seconds each
+	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
+	cd agent && go test -run '^$$' -fuzz Fuzz -fuzztime 30s .
+
+clean: ## remove what was built
+	rm -rf bin

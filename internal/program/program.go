@@ -1,0 +1,153 @@
+// Package program is the frame of a command: flags, help, settings, log, exit status.
+package program
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kelseyhightower/envconfig"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+)
+
+// Exit statuses.
+const (
+	Succeeded = 0
+	Failed    = 1
+	Misused   = 2 // wrong flags or settings
+)
+
+// Logging is what the environment says of the log. Every configuration embeds it.
+type Logging struct {
+	LogLevel  string `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+	LogFormat string `envconfig:"LOG_FORMAT" desc:"json or console; console on a terminal, else json"`
+}
+
+// Logger makes the log of a service.
+func (l Logging) Logger(w io.Writer, service string) (zerolog.Logger, error) {
+	return telemetry.NewLogger(w, service, l.LogLevel, l.LogFormat)
+}
+
+// Config is a configuration, by pointer.
+type Config interface {
+	Logger(w io.Writer, service string) (zerolog.Logger, error)
+}
+
+// Program is a command that serves until it is told to stop.
+type Program struct {
+	Name    string
+	Summary string // one sentence
+	Config  Config // a pointer to a struct with envconfig tags, filled before Serve
+	Serve   func(ctx context.Context, log zerolog.Logger) error
+}
+
+// Run reads flags and settings, serves until ctx ends, and returns the exit status.
+func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the error says it all
+	flags.Usage = func() {}
+	version := flags.Bool("version", false, "")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return p.status(stderr, p.usage(stdout), Failed)
+	case err != nil:
+		return p.status(stderr, err, Misused)
+	case flags.NArg() > 0:
+		return p.status(stderr, fmt.Errorf("%q is not understood; see --help", flags.Arg(0)), Misused)
+	case *version:
+		_, err = fmt.Fprintln(stdout, telemetry.Version())
+		return p.status(stderr, err, Failed)
+	}
+	if err := settings.Load(p.Config); err != nil {
+		return p.status(stderr, err, Misused)
+	}
+	log, err := p.Config.Logger(stderr, p.Name)
+	if err != nil {
+		return p.status(stderr, err, Misused)
+	}
+	if err := p.Serve(ctx, log); err != nil {
+		log.Error().Err(err).Msg(p.Name + " failed")
+		return Failed
+	}
+	log.Info().Msg("stopped")
+	return Succeeded
+}
+
+// status says what went wrong in one line.
+func (p Program) status(stderr io.Writer, err error, code int) int {
+	if err == nil {
+		return Succeeded
+	}
+	_, _ = fmt.Fprintln(stderr, p.Name+":", err)
+	return code
+}
+
+func (p Program) usage(w io.Writer) error {
+	format := p.Name + ": " + p.Summary + `
+
+Usage: ` + p.Name + ` [--help] [--version]
+
+Environment (each NAME also as NAME_FILE, a path to the value):
+  NAME	DEFAULT	MEANING
+{{range .}}  {{usage_key .}}	{{usage_default .}}	{{usage_description .}}
+{{end}}`
+	tabs := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	if err := envconfig.Usagef("", p.Config, tabs, format); err != nil {
+		return err
+	}
+	return tabs.Flush()
+}
+
+// Instance names a process: its host, and something that no other process on it has.
+func Instance(service string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = service
+	}
+	return host + "-" + rand.Text()[:6]
+}
+
+// ConnectionLog says when the connection to something comes and goes.
+func ConnectionLog(log zerolog.Logger, what string) func(error) {
+	return func(err error) {
+		if err != nil {
+			log.Warn().Err(err).Msg(what + " connection lost")
+			return
+		}
+		log.Info().Msg(what + " connected")
+	}
+}
+
+// Await repeats open until it succeeds, and says once why it has to wait. Its error is that of ctx.
+func Await[T any](ctx context.Context, log zerolog.Logger, what string, open func(context.Context) (T, error)) (T, error) {
+	const pause = time.Second
+	var said string
+	for {
+		v, err := open(ctx)
+		if err == nil {
+			return v, nil
+		}
+		if ctx.Err() != nil {
+			return v, ctx.Err()
+		}
+		if err.Error() != said {
+			said = err.Error()
+			log.Warn().Err(err).Msg("waiting for " + what)
+		}
+		select {
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}

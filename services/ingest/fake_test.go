@@ -1,0 +1,135 @@
+package ingest
+
+import (
+	"context"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testSecret = settings.Secret("correct-horse")
+
+// fakeBus stores what it is told to, or fails, or holds messages back.
+type fakeBus struct {
+	mu       sync.Mutex
+	err      error
+	hold     chan struct{} // messages wait until it is closed; nil for not at all
+	begun    int
+	most     int // messages at a time
+	inFlight int
+	batches  []contract.Batch
+	changed  chan struct{} // takes one whenever something happened
+}
+
+func newFakeBus() *fakeBus { return &fakeBus{changed: make(chan struct{}, 1)} }
+
+func (b *fakeBus) Ready(context.Context) error { return nil }
+
+func (b *fakeBus) Publish(ctx context.Context, subject string, data []byte) (uint64, error) {
+	b.mu.Lock()
+	b.begun++
+	b.inFlight++
+	b.most = max(b.most, b.inFlight)
+	hold := b.hold
+	b.mu.Unlock()
+	b.happened()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.happened()
+	b.inFlight--
+	if ctx.Err() != nil {
+		return 0, ctx.Err()
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	batch, err := contract.DecodeBatch(data)
+	if err != nil || subject != "heartbeat.0" {
+		panic("unreadable batch, or a wrong subject: " + subject + ": " + string(data))
+	}
+	b.batches = append(b.batches, batch)
+	return uint64(len(b.batches)), nil
+}
+
+func (b *fakeBus) happened() {
+	select {
+	case b.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (b *fakeBus) set(f func(b *fakeBus)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f(b)
+}
+
+// stored returns the batches so far.
+func (b *fakeBus) stored() []contract.Batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]contract.Batch(nil), b.batches...)
+}
+
+// heartbeats returns the stored heartbeats in order, without the batches.
+func (b *fakeBus) heartbeats() []contract.Heartbeat {
+	var out []contract.Heartbeat
+	for _, batch := range b.stored() {
+		out = append(out, batch.Heartbeats...)
+	}
+	return out
+}
+
+func newService(t *testing.T, o Options) *Service {
+	t.Helper()
+	if o.ID == "" {
+		o.ID = "ingest-1"
+	}
+	if o.Secret == "" {
+		o.Secret = testSecret
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// start runs a service until the test ends.
+func start(t *testing.T, s *Service) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// serve runs a service behind a real listener.
+func serve(t *testing.T, o Options) (*Service, *httptest.Server) {
+	t.Helper()
+	s := newService(t, o)
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(server.Close)
+	start(t, s)
+	return s, server
+}

@@ -1,0 +1,356 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// browser is a tab of a real Chromium, and what it complained of.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu         sync.Mutex
+	complaints []string
+}
+
+// newBrowser starts Chromium. It is needed, not wished for: a page that was never rendered was never tested.
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("chromium is not in PATH: apt-get install chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-component-update", true),
+	)
+	actx, stopAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, stop := chromedp.NewContext(actx)
+	b := &browser{t: t, ctx: ctx}
+	messages := chromedp.Console(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			b.mu.Lock()
+			b.complaints = append(b.complaints, m.String()+" "+m.URL)
+			b.mu.Unlock()
+		}
+	})
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits until Chromium has ended, so that its directory can be removed
+		stop()
+		stopAllocator()
+		reading.Wait()
+	})
+	return b
+}
+
+// run does the actions in order.
+func (b *browser) run(actions ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// patience is for a loaded machine; a test that passes waits much less.
+const patience = 60 * time.Second
+
+// eval returns the value of an expression.
+func eval[T any](b *browser, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// until waits for an expression to be true.
+func (b *browser) until(expression string) {
+	b.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !eval[bool](b, "Boolean("+expression+")") {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("never true: %s\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// clean checks that the browser complained of nothing: no error, no violation of the policy, no file missing.
+func (b *browser) clean() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.complaints) > 0 {
+		b.t.Errorf("the browser complains: %q", b.complaints)
+	}
+}
+
+// call sends a command of the protocol that has no action of its own.
+func call[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, params)
+		return err
+	})
+}
+
+func size(width, height int64) chromedp.Action[chromedp.Void] {
+	return chromedp.EmulateViewport(width, height)
+}
+
+func prefer(scheme string) chromedp.Action[chromedp.Void] {
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	return call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+}
+
+func accept(lang string) chromedp.Action[chromedp.Void] {
+	return call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": lang}})
+}
+
+// serve shows a store at an address.
+func serve(t *testing.T, store *fakeStore, change ...func(o *Options)) string {
+	t.Helper()
+	server := httptest.NewServer(newService(t, store, append([]func(*Options){realTime}, change...)...).Handler())
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// hostile are texts that are markup, script or worse wherever they are not escaped.
+var hostile = []string{
+	`<script>window.pwned=1</script>`,
+	`"><img src=x onerror="window.pwned=2">`,
+	`'><svg/onload=window.pwned=3>`,
+	`</bdi></td></tr></table><script>window.pwned=4</script>`,
+	`javascript:window.pwned=5`,
+	`{{.}}${window.pwned=6}<!--`,
+	"\u202e]]><style>*{display:none}</style>&lt;b&gt;",
+}
+
+func TestBrowserShowsHostileTextsLiterally(t *testing.T) {
+	store := newFakeStore()
+	for i, text := range hostile {
+		store.nodes = append(store.nodes, node.Node{
+			ID: fmt.Sprintf("%d %s", i, text), Name: text, IP: text, Meta: text, Reason: text, Evidence: text,
+			State: []node.State{node.Down, node.Up, node.State(text)}[i%3], Heard: ago(0), Since: ago(0),
+			AgentVersion: text, OS: text, Arch: text, Metrics: text, Workload: text,
+		})
+	}
+	store.status.Chats[0].LastError = hostile[1]
+	store.status.Clock.Deaf = true
+	store.status.Clock.Refused = map[string]int{hostile[0]: 1}
+	url := serve(t, store, func(o *Options) { o.SiteTitle = hostile[0] })
+	b := newBrowser(t)
+	for _, path := range []string{"/", "/?q=" + strings.NewReplacer("<", "%3C", ">", "%3E", `"`, "%22", " ", "+").Replace(`"><script>window.pwned=7</script>`)} {
+		b.run(chromedp.Navigate(url+path), chromedp.WaitReady(chromedp.CSS("#live")))
+		b.until(`document.getElementById("fresh").textContent.includes("Updated")`)
+		if pwned := eval[bool](b, `"pwned" in window`); pwned {
+			t.Fatalf("%s: a script ran", path)
+		}
+		if n := eval[int](b, `document.querySelectorAll("script, style, img, svg").length`); n != 1 {
+			t.Errorf("%s: %d foreign elements, want our one script only", path, n-1)
+		}
+	}
+	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#live")))
+	shown := eval[string](b, `document.getElementById("live").textContent`)
+	for i, text := range hostile {
+		if n := strings.Count(shown, text); n < 5 { // id, name, ip, reason, evidence, meta
+			t.Errorf("%s is shown %d times", text, n)
+		}
+		if row := eval[string](b, fmt.Sprintf(`[...document.querySelectorAll(".id")].find(e => e.textContent.startsWith("%d ")).textContent`, i)); row != fmt.Sprintf("%d %s", i, text) {
+			t.Errorf("node id is shown as %s", row)
+		}
+	}
+	// The same once the script has put a new table in place of the old one.
+	store.change(func(f *fakeStore) { f.nodes[0].Meta = "changed " + hostile[1] })
+	b.until(`document.body.textContent.includes("changed ")`)
+	if eval[bool](b, `"pwned" in window`) {
+		t.Error("a script ran after the refresh")
+	}
+	b.clean()
+}
+
+func TestBrowserRefreshesWithoutAReload(t *testing.T) {
+	store := newFakeStore(sample()...)
+	for i := range store.nodes { // the page's clock is real here
+		store.nodes[i].Heard = node.Stamp(time.Now().UnixNano())
+	}
+	url := serve(t, store)
+	b := newBrowser(t)
+	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#show-lost")), chromedp.Focus(chromedp.CSS("#show-lost")))
+	b.until(`document.title === "(3) Gensyn Nodes"`)
+	b.run(chromedp.Evaluate[chromedp.Void](`window.mark = "same page"`))
+	// Ages run on between two refreshes.
+	first := eval[string](b, `document.querySelector(".age span").textContent`)
+	b.until(`document.querySelector(".age span").textContent !== "` + first + `"`)
+
+	store.change(func(f *fakeStore) {
+		f.nodes = append(f.nodes, node.Node{ID: "zulu", State: node.Down, Reason: "no_process", Heard: ago(0), Since: ago(0)})
+	})
+	b.until(`document.body.textContent.includes("zulu")`)
+	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo charlie delta zulu echo alpha" {
+		t.Errorf("order %s", order)
+	}
+	b.until(`document.title === "(4) Gensyn Nodes" && document.getElementById("say").textContent.includes("2 down")`)
+	if eval[string](b, `window.mark + "," + document.activeElement.id`) != "same page,show-lost" {
+		t.Error("the page was loaded anew, or the focus was lost")
+	}
+	b.clean()
+
+	// The table stays, with a notice, while the database is away.
+	store.change(func(f *fakeStore) { f.err = context.DeadlineExceeded })
+	b.until(`document.getElementById("notice").textContent.includes("cannot read its database")`)
+	b.until(`document.body.textContent.includes("zulu")`)
+	store.change(func(f *fakeStore) { f.err = nil })
+	b.until(`document.getElementById("notice").textContent === ""`)
+}
+
+func TestBrowserSaysThatTheConnectionIsLost(t *testing.T) {
+	server := httptest.NewServer(newService(t, newFakeStore(sample()...), realTime).Handler())
+	t.Cleanup(server.Close)
+	b := newBrowser(t)
+	b.run(chromedp.Navigate(server.URL), chromedp.WaitReady(chromedp.CSS("#show-lost")))
+	b.clean()
+	server.CloseClientConnections()
+	server.Close()
+	b.until(`document.getElementById("notice").textContent.startsWith("No connection to the monitor. The table is ")`)
+	b.until(`document.body.textContent.includes("alpha")`)
+}
+
+func TestBrowserRecoversFromAPageWithoutATable(t *testing.T) {
+	store := newFakeStore(sample()...)
+	store.err = context.DeadlineExceeded
+	url := serve(t, store)
+	b := newBrowser(t)
+	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#live")))
+	b.until(`document.body.textContent.includes("The database does not answer")`)
+	store.change(func(f *fakeStore) { f.err = nil })
+	b.until(`document.querySelector("table") && !document.body.textContent.includes("The database does not answer")`)
+}
+
+func TestBrowserInRussian(t *testing.T) {
+	url := serve(t, newFakeStore(sample()...))
+	b := newBrowser(t)
+	b.run(accept("ru-RU,ru;q=0.9,en;q=0.5"), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("table")))
+	if lang := eval[string](b, `document.documentElement.lang`); lang != "ru" {
+		t.Errorf("lang is %s", lang)
+	}
+	b.until(`document.getElementById("fresh").textContent.startsWith("Обновлено в ")`)
+	b.until(`document.getElementById("say").textContent.startsWith("Узлы: нет связи — 2")`)
+	if word := eval[string](b, `document.querySelector(".age span").textContent`); !strings.HasSuffix(word, "ч") && !strings.HasSuffix(word, "д") && !strings.HasSuffix(word, "мин") {
+		t.Errorf("age is %q", word)
+	}
+	b.run(chromedp.Click(chromedp.CSS(`a[hreflang="en"]`)), chromedp.WaitReady(chromedp.CSS("table")))
+	b.until(`document.documentElement.lang === "en"`)
+	b.clean()
+}
+
+func TestBrowserFitsAPhone(t *testing.T) {
+	store := newFakeStore(sample()...)
+	long := strings.Repeat("long-", 25)
+	store.nodes = append(store.nodes, node.Node{
+		ID: long, Name: long, IP: "2001:0db8:85a3:0000:0000:8a2e:0370:7334", Meta: long, State: node.Down,
+		Reason: long, Evidence: long, Heard: ago(time.Hour), Since: ago(400 * 24 * time.Hour),
+	})
+	store.status.CommittedAge = time.Hour
+	store.status.Chats[0].LastError = long
+	full := serve(t, store, func(o *Options) { o.SiteTitle = long })
+	empty := serve(t, newFakeStore(), func(o *Options) { o.AgentHint = true })
+	b := newBrowser(t)
+	for _, width := range []int64{320, 360, 600, 800, 1024} {
+		for _, url := range []string{full, full + "/?lang=ru", empty, empty + "/?lang=ru"} {
+			b.run(size(width, 740), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#live")))
+			if w := eval[int64](b, `document.documentElement.scrollWidth`); w > width {
+				t.Errorf("%s at %d pixels is %d wide", url, width, w)
+			}
+		}
+	}
+	b.clean()
+}
+
+// TestBrowserScreenshots writes pictures to look at, when SCREENSHOTS names a directory; it always renders them.
+func TestBrowserScreenshots(t *testing.T) {
+	url := serve(t, busy())
+	empty := serve(t, newFakeStore(), func(o *Options) { o.AgentHint = true })
+	dead := newFakeStore()
+	dead.err = context.DeadlineExceeded
+	broken := serve(t, dead)
+	b := newBrowser(t)
+	dir := os.Getenv("SCREENSHOTS")
+	for _, shot := range []struct {
+		name, url, scheme string
+		width             int64
+	}{
+		{"desktop-light-en", url, "light", 1280}, {"desktop-dark-ru", url + "/?lang=ru", "dark", 1280},
+		{"phone-light-ru", url + "/?lang=ru", "light", 360}, {"phone-dark-en", url, "dark", 360},
+		{"tablet-light-en", url, "light", 800},
+		{"empty-light-en", empty, "light", 1280}, {"empty-phone-dark-ru", empty + "/?lang=ru", "dark", 360},
+		{"broken-light-en", broken, "light", 1280}, {"filtered-light-en", url + "/?q=nothing", "light", 1280},
+	} {
+		b.run(prefer(shot.scheme), size(shot.width, 900), chromedp.Navigate(shot.url), chromedp.WaitReady(chromedp.CSS("#live")))
+		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(picture) == 0 {
+			t.Fatalf("%s: no picture", shot.name)
+		}
+		if dir == "" {
+			continue
+		}
+		if err := os.WriteFile(dir+"/"+shot.name+".png", picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// busy is a monitor of thirty nodes on a bad day.
+func busy() *fakeStore {
+	now := time.Now()
+	before := func(d time.Duration) node.Stamp { return node.Stamp(now.Add(-d).UnixNano()) }
+	store := newFakeStore()
+	for i := range 30 {
+		n := node.Node{
+			ID: fmt.Sprintf("gpu-%02d-gensyn", i), IP: fmt.Sprintf("203.0.113.%d", 10+i), State: node.Up,
+			Meta: []string{"", "RTX 4090, Hetzner", "A100 ×2, rack 4"}[i%3], Heard: before(time.Duration(i*2) * time.Second), Since: before(9 * time.Hour),
+		}
+		switch i {
+		case 3:
+			n.State, n.Reason, n.Evidence, n.Since = node.Down, "port_closed_3000", "dial tcp 127.0.0.1:3000: connect: connection refused", before(7*time.Minute)
+		case 11:
+			n.State, n.Reason, n.Heard, n.Since, n.Name = node.Lost, node.ReasonSilent, before(26*time.Hour), before(26*time.Hour-3*time.Minute), "Old miner in the cellar"
+		case 17:
+			n.State, n.Reason, n.Since, n.IP = node.Down, "no_screen_no_proc", before(40*time.Second), "2001:db8:85a3::8a2e:370:7334"
+		case 21:
+			n.State, n.Reason, n.Evidence, n.Since = node.Degraded, "gpu_hot", "GPU 0: 91 °C, throttled", before(12*time.Minute)
+		}
+		store.nodes = append(store.nodes, n)
+	}
+	store.status.Chats[0].LastError = "the bot was blocked by the user"
+	store.status.Chats[0].Waiting = 2
+	store.status.Chats[0].Oldest = now.Add(-7 * time.Minute)
+	return store
+}

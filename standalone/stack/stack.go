@@ -1,0 +1,254 @@
+// Package stack is the whole monitor in one process: the four services, embedded NATS and SQLite.
+//
+// It composes the very same New of each service that the separate programs use.
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/lifecycle"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/sqlite"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
+	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web"
+)
+
+// partition is the only one of version one.
+const partition = 0
+
+// id names every service of the process: the data directory's lock makes sure that there is no second one.
+const id = "standalone"
+
+// stopGrace bounds the stop of each service; together they stay below five seconds unless a disk hangs.
+const stopGrace = 4 * time.Second
+
+// Options are what the monitor is made of.
+type Options struct {
+	DataDir    string
+	ListenAddr string
+	Ingest     ingest.Config // its secret must be set
+	Evaluator  evaluator.Config
+	Notifier   notifier.Config
+	Web        web.Config
+	Log        zerolog.Logger
+}
+
+// Stack is the monitor, everything opened and nothing running but NATS.
+type Stack struct {
+	log      zerolog.Logger
+	server   *httpserver.Server
+	health   *httpserver.Health
+	services []lifecycle.Service
+	cleanups []func()
+}
+
+// New opens the data directory, starts NATS and binds the address. Close undoes it; Run does so, too.
+func New(ctx context.Context, o Options) (*Stack, error) {
+	s := &Stack{log: o.Log}
+	if err := s.build(ctx, o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close releases what New acquired, in reverse order.
+func (s *Stack) Close() {
+	for i := len(s.cleanups) - 1; i >= 0; i-- {
+		s.cleanups[i]()
+	}
+	s.cleanups = nil
+}
+
+// Addr is where the page and the heartbeat path are.
+func (s *Stack) Addr() net.Addr { return s.server.Addr() }
+
+// Run serves until ctx ends.
+func (s *Stack) Run(ctx context.Context) error {
+	defer s.Close()
+	return lifecycle.Run(ctx, stopGrace, s.services...)
+}
+
+func (s *Stack) cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
+
+// build wires everything, in the order in which it starts.
+func (s *Stack) build(ctx context.Context, o Options) error {
+	dir, err := lock(o.DataDir)
+	if err != nil {
+		return err
+	}
+	s.cleanup(func() { _ = dir.Unlock() })
+
+	store, err := sqlite.Open(ctx, filepath.Join(o.DataDir, "monitor.db"), time.Now)
+	if err != nil {
+		return err
+	}
+	s.cleanup(func() { _ = store.Close() })
+
+	nats, connection, err := s.openBus(ctx, o)
+	if err != nil {
+		return err
+	}
+	metrics := telemetry.NewRegistry()
+
+	eval, err := newEvaluator(o, store, connection, metrics)
+	if err != nil {
+		return err
+	}
+	notify, err := s.newNotifier(o, store, metrics)
+	if err != nil {
+		return err
+	}
+	page, err := newWeb(o, store, connection, metrics)
+	if err != nil {
+		return err
+	}
+	front, err := newIngest(o, connection, metrics)
+	if err != nil {
+		return err
+	}
+	stop, err := connection.OnEvent(func([]byte) { notify.Wake(); page.Wake() })
+	if err != nil {
+		return err
+	}
+	s.cleanup(stop)
+
+	checks := append(front.Checks(), eval.Checks()...)
+	checks = append(checks, notify.Checks()...)
+	s.health = httpserver.NewHealth(append(checks, page.Checks()...)...)
+	s.server, err = httpserver.New(o.ListenAddr, s.routes(front.Handler(), page.Handler(), metrics), o.Log)
+	if err != nil {
+		return err
+	}
+	if err := front.SetSelf(s.server.Addr().String()); err != nil {
+		return err
+	}
+	s.services = []lifecycle.Service{
+		{Name: "NATS", Run: watchNATS(nats)},
+		{Name: "evaluator", Run: eval.Run},
+		{Name: "notifier", Run: notify.Run},
+		{Name: "web", Run: page.Run},
+		{Name: "ingest", Run: front.Run},
+		{Name: "server", Run: s.serve},
+	}
+	return nil
+}
+
+func (s *Stack) openBus(ctx context.Context, o Options) (*server.Server, *bus.Bus, error) {
+	nats, err := startNATS(o.DataDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.cleanup(func() { nats.Shutdown(); nats.WaitForShutdown() })
+	connection, err := bus.Connect(bus.Options{
+		Name: id, InProcess: nats, OnChange: program.ConnectionLog(o.Log.Level(zerolog.WarnLevel), "NATS"),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.cleanup(connection.Close)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return nats, connection, connection.EnsureStreams(ctx, partition, bus.StreamLimits{})
+}
+
+func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Registerer) (*evaluator.Service, error) {
+	return evaluator.New(evaluator.Options{
+		ID: id, Partition: partition, Stream: evaluator.FromBus(b), Store: store,
+		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays,
+		Log: o.Log.With().Str("service", "evaluator").Logger(), Metrics: m,
+	})
+}
+
+func (s *Stack) newNotifier(o Options, store nodestore.Deliveries, m prometheus.Registerer) (*notifier.Service, error) {
+	log := o.Log.With().Str("service", "notifier").Logger()
+	opts := notifier.Options{ID: id, Store: store, Log: log, Metrics: m}
+	closeSender, err := o.Notifier.Apply(&opts, log)
+	if err != nil {
+		return nil, err
+	}
+	s.cleanup(closeSender)
+	return notifier.New(opts)
+}
+
+func newWeb(o Options, store nodestore.Reader, b *bus.Bus, m prometheus.Registerer) (*web.Service, error) {
+	return web.New(web.Options{
+		Store: store, Commands: b, Partition: partition,
+		SiteTitle: o.Web.SiteTitle, Username: o.Web.Username, Password: o.Web.Password,
+		AdminToken: o.Web.AdminToken, PublicURL: o.Web.PublicURL, AgentHint: true,
+		Log: o.Log.With().Str("service", "web").Logger(), Metrics: m,
+	})
+}
+
+func newIngest(o Options, b *bus.Bus, m prometheus.Registerer) (*ingest.Service, error) {
+	return ingest.New(ingest.Options{
+		ID: id, Secret: o.Ingest.SharedSecret, Partition: partition, Bus: b,
+		TrustedProxies: o.Ingest.TrustedProxies,
+		Log:            o.Log.With().Str("service", "ingest").Logger(), Metrics: m,
+	})
+}
+
+// routes puts everything on one port: the heartbeat path to ingest, all else to web.
+func (s *Stack) routes(heartbeat, page http.Handler, metrics *prometheus.Registry) http.Handler {
+	r := chi.NewRouter()
+	s.health.Mount(r)
+	r.Method(http.MethodGet, "/metrics", localOnly(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Trim(r.URL.Path, "/") == "api/heartbeat" {
+			heartbeat.ServeHTTP(w, r)
+			return
+		}
+		page.ServeHTTP(w, r)
+	}))
+	return r
+}
+
+// localOnly answers this machine alone, and not for others through a proxy on it: the port is a public one.
+func localOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		ip := net.ParseIP(host)
+		if ip == nil || !ip.IsLoopback() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+func (s *Stack) serve(ctx context.Context) error {
+	defer context.AfterFunc(ctx, s.health.Drain)()
+	return s.server.Run(ctx)
+}
+
+// watchNATS ends when the embedded server does, which stops everything: a monitor that hears nothing is none.
+func watchNATS(nats *server.Server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ended := make(chan struct{})
+		go func() { nats.WaitForShutdown(); close(ended) }()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ended:
+			return fmt.Errorf("the embedded NATS server stopped")
+		}
+	}
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks: a Postgres server and Chromium, from Debian's packages.
+set -eu
+
+have_postgres() {
+  local initdb
+  initdb=$(command -v initdb || ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sort -V | tail -n 1) || true
+  [ -n "$initdb" ] && [ -x "$(dirname "$(readlink -f "$initdb")")/postgres" ]
+}
+have_chromium() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
+
+missing=()
+have_postgres || missing+=(postgresql)
+have_chromium || missing+=(chromium)
+command -v gcc >/dev/null || missing+=(gcc libc6-dev) # for the race detector
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "missing here: ${missing[*]}"
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "install them and run make again, on Debian: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+# The tests start clusters of their own: the package need not make one.
+mkdir -p /etc/postgresql-common
+[ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+apt-get update -q
+apt-get install -y -q --no-install-recommends "${missing[@]}"
+have_postgres && have_chromium
