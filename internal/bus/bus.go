@@ -101,25 +101,13 @@ const (
 
 	heartbeatsMaxAge = 48 * time.Hour
 	eventsMaxAge     = 7 * 24 * time.Hour
-	eventsMaxBytes   = 256 << 20
+	eventsMaxBytes   = 64 << 20
 )
 
 // EnsureStreams makes the partition's streams, or leaves them as they are when they exist.
 func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) error {
+	// Streams reserve their room: the small one comes first, the other takes what the server still has.
 	err := b.ensure(ctx, jetstream.StreamConfig{
-		Name:        contract.HeartbeatsStream(partition),
-		Description: "everything that can change a node, in order",
-		Subjects:    []string{contract.HeartbeatSubject(partition), contract.CommandSubject(partition)},
-		Storage:     jetstream.FileStorage,
-		Discard:     jetstream.DiscardOld,
-		MaxAge:      heartbeatsMaxAge,
-		MaxBytes:    l.MaxBytes,
-		Replicas:    max(l.Replicas, 1),
-	})
-	if err != nil {
-		return err
-	}
-	return b.ensure(ctx, jetstream.StreamConfig{
 		Name:        contract.EventsStream,
 		Description: "committed transitions and monitor events",
 		Subjects:    []string{"event.*"},
@@ -129,26 +117,42 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 		MaxBytes:    eventsMaxBytes,
 		Replicas:    max(l.Replicas, 1),
 	})
+	if err != nil {
+		return err
+	}
+	cfg := jetstream.StreamConfig{
+		Name:        contract.HeartbeatsStream(partition),
+		Description: "everything that can change a node, in order",
+		Subjects:    []string{contract.HeartbeatSubject(partition), contract.CommandSubject(partition)},
+		Storage:     jetstream.FileStorage,
+		Discard:     jetstream.DiscardOld,
+		MaxAge:      heartbeatsMaxAge,
+		MaxBytes:    l.MaxBytes,
+		Replicas:    max(l.Replicas, 1),
+	}
+	if l.MaxBytes != 0 {
+		return b.ensure(ctx, cfg)
+	}
+	return b.ensureLargest(ctx, cfg)
 }
 
-// ensure asks for less room until the server has it: streams reserve their MaxBytes.
-func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
-	fixed := cfg.MaxBytes != 0
-	if !fixed {
-		cfg.MaxBytes = DefaultMaxBytes
-	}
-	for {
-		_, err := b.js.CreateStream(ctx, cfg)
+// ensureLargest asks for less room until the server has it.
+func (b *Bus) ensureLargest(ctx context.Context, cfg jetstream.StreamConfig) error {
+	for cfg.MaxBytes = DefaultMaxBytes; ; cfg.MaxBytes /= 2 {
+		err := b.ensure(ctx, cfg)
 		var api *jetstream.APIError
-		switch {
-		case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-			return nil
-		case errors.As(err, &api) && api.ErrorCode == errInsufficientStorage && !fixed && cfg.MaxBytes > minMaxBytes:
-			cfg.MaxBytes /= 2
-		default:
-			return fmt.Errorf("make stream %s: %w", cfg.Name, unavailable(err))
+		if !errors.As(err, &api) || api.ErrorCode != errInsufficientStorage || cfg.MaxBytes <= minMaxBytes {
+			return err
 		}
 	}
+}
+
+func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	_, err := b.js.CreateStream(ctx, cfg)
+	if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil
+	}
+	return fmt.Errorf("make stream %s: %w", cfg.Name, unavailable(err))
 }
 
 // errInsufficientStorage is JSStorageResourcesExceededErr of nats-server (errors.json).

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 )
@@ -29,12 +30,11 @@ type Config struct {
 // ProcessConfig is the environment of the notifier as a program of its own.
 type ProcessConfig struct {
 	Config
+	program.Logging
 	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database"`
 	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	NATSCreds   string          `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string          `envconfig:"METRICS_ADDR" default:"127.0.0.1:9103" desc:"address of /metrics, /healthz and /readyz"`
-	LogLevel    string          `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
-	LogFormat   string          `envconfig:"LOG_FORMAT" desc:"json or console; console on a terminal, else json"`
 }
 
 // ChatList is the chats to tell.

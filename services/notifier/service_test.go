@@ -242,12 +242,12 @@ func TestNothingIsLostWhileTelegramFails(t *testing.T) {
 		least    time.Duration // until the first message
 		most     time.Duration
 	}{
-		"429":             {&telegram.Error{Words: "wait", RetryAfter: 37 * time.Second}, 1, 37 * time.Second, 38 * time.Second},
-		"429 again":       {&telegram.Error{Words: "wait", RetryAfter: 37 * time.Second}, 10, 370 * time.Second, 380 * time.Second},
-		"502":             {&telegram.Error{Words: "502"}, 3, 7 * time.Second, 9 * time.Second},
-		"refused, a week": {&telegram.Error{Words: "no way"}, 2016, 6 * 24 * time.Hour, 8 * 24 * time.Hour},
-		"403 mended":      {&telegram.Error{Words: "blocked", Permanent: true}, 3, 15 * time.Minute, 15*time.Minute + 5*time.Second},
-		"foreign error":   {errors.New("what"), 2, 3 * time.Second, 4 * time.Second},
+		"429":            {&telegram.Error{Words: "wait", RetryAfter: 37 * time.Second}, 1, 37 * time.Second, 38 * time.Second},
+		"429 again":      {&telegram.Error{Words: "wait", RetryAfter: 37 * time.Second}, 10, 370 * time.Second, 380 * time.Second},
+		"502":            {&telegram.Error{Words: "502"}, 3, 7 * time.Second, 9 * time.Second},
+		"refused, a day": {&telegram.Error{Words: "no way"}, 288, 22 * time.Hour, 26 * time.Hour},
+		"403 mended":     {&telegram.Error{Words: "blocked", Permanent: true}, 3, 15 * time.Minute, 15*time.Minute + 5*time.Second},
+		"foreign error":  {errors.New("what"), 2, 3 * time.Second, 4 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -151,6 +151,7 @@ var hostile = []string{
 }
 
 func TestBrowserShowsHostileTextsLiterally(t *testing.T) {
+	t.Parallel()
 	store := newFakeStore()
 	for i, text := range hostile {
 		store.nodes = append(store.nodes, node.Node{
@@ -194,6 +195,7 @@ func TestBrowserShowsHostileTextsLiterally(t *testing.T) {
 }
 
 func TestBrowserRefreshesWithoutAReload(t *testing.T) {
+	t.Parallel()
 	store := newFakeStore(sample()...)
 	for i := range store.nodes { // the page's clock is real here
 		store.nodes[i].Heard = node.Stamp(time.Now().UnixNano())
@@ -229,6 +231,7 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 }
 
 func TestBrowserSaysThatTheConnectionIsLost(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(newService(t, newFakeStore(sample()...), realTime).Handler())
 	t.Cleanup(server.Close)
 	b := newBrowser(t)
@@ -241,6 +244,7 @@ func TestBrowserSaysThatTheConnectionIsLost(t *testing.T) {
 }
 
 func TestBrowserRecoversFromAPageWithoutATable(t *testing.T) {
+	t.Parallel()
 	store := newFakeStore(sample()...)
 	store.err = context.DeadlineExceeded
 	url := serve(t, store)
@@ -252,6 +256,7 @@ func TestBrowserRecoversFromAPageWithoutATable(t *testing.T) {
 }
 
 func TestBrowserInRussian(t *testing.T) {
+	t.Parallel()
 	url := serve(t, newFakeStore(sample()...))
 	b := newBrowser(t)
 	b.run(accept("ru-RU,ru;q=0.9,en;q=0.5"), chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("table")))
@@ -269,6 +274,7 @@ func TestBrowserInRussian(t *testing.T) {
 }
 
 func TestBrowserFitsAPhone(t *testing.T) {
+	t.Parallel()
 	store := newFakeStore(sample()...)
 	long := strings.Repeat("long-", 25)
 	store.nodes = append(store.nodes, node.Node{
@@ -293,6 +299,7 @@ func TestBrowserFitsAPhone(t *testing.T) {
 
 // TestBrowserScreenshots writes pictures to look at, when SCREENSHOTS names a directory; it always renders them.
 func TestBrowserScreenshots(t *testing.T) {
+	t.Parallel()
 	url := serve(t, busy())
 	empty := serve(t, newFakeStore(), func(o *Options) { o.AgentHint = true })
 	dead := newFakeStore()
@@ -305,8 +312,8 @@ func TestBrowserScreenshots(t *testing.T) {
 		width             int64
 	}{
 		{"desktop-light-en", url, "light", 1280}, {"desktop-dark-ru", url + "/?lang=ru", "dark", 1280},
-		{"phone-light-ru", url + "/?lang=ru", "light", 360}, {"phone-dark-en", url, "dark", 360},
-		{"tablet-light-en", url, "light", 800},
+		{"phone-light-ru", url + "/?lang=ru&q=gpu-1", "light", 360}, {"phone-dark-en", url + "/?q=gpu-2", "dark", 360},
+		{"tablet-light-en", url + "/?q=1", "light", 800},
 		{"empty-light-en", empty, "light", 1280}, {"empty-phone-dark-ru", empty + "/?lang=ru", "dark", 360},
 		{"broken-light-en", broken, "light", 1280}, {"filtered-light-en", url + "/?q=nothing", "light", 1280},
 	} {

@@ -59,7 +59,9 @@
   function show() {
     const old = short(Date.now() - refreshed);
     setText(notice, trouble ? notice.dataset[trouble].replace("{age}", old) : "");
-    document.documentElement.classList.toggle("trouble", trouble !== "");
+    const bad = trouble !== "" || !("table" in live().dataset);
+    document.documentElement.classList.toggle("trouble", bad);
+    document.documentElement.classList.toggle("live", !bad);
   }
 
   function accept(next) {
@@ -100,6 +102,7 @@
   setText(say, live().dataset.summary);
   document.title = live().dataset.title || document.title;
   setText(fresh.lastElementChild, fresh.dataset.text.replace("{time}", fresh.lastElementChild.textContent));
+  show();
   setInterval(() => { tick(live()); show(); }, 1000);
   setInterval(refresh, every);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

@@ -1,0 +1,228 @@
+package bus_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus/bustest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// start gives a server, a connection, and the streams.
+func start(t *testing.T) (*bustest.Server, *bus.Bus) {
+	t.Helper()
+	s := bustest.Start(t)
+	b := s.Connect()
+	if err := b.EnsureStreams(t.Context(), 0, bus.StreamLimits{}); err != nil {
+		t.Fatal(err)
+	}
+	return s, b
+}
+
+func publish(t *testing.T, b *bus.Bus, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if _, err := b.Publish(t.Context(), contract.HeartbeatSubject(0), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func consume(t *testing.T, b *bus.Bus, from bus.Start) *bus.Reader {
+	t.Helper()
+	r, err := b.Consume(t.Context(), 0, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Stop)
+	return r
+}
+
+func next(t *testing.T, r *bus.Reader) bus.Message {
+	t.Helper()
+	select {
+	case m, ok := <-r.Messages():
+		if !ok {
+			t.Fatalf("the reader ended: %v", r.Err())
+		}
+		return m
+	case <-time.After(10 * time.Second):
+		t.Fatal("no message")
+	}
+	return bus.Message{}
+}
+
+// manage is a connection for what the bus itself never does: delete and purge.
+func manage(t *testing.T, s *bustest.Server) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func TestMessagesArriveInOrderWithStampAndKind(t *testing.T) {
+	_, b := start(t)
+	publish(t, b, "one")
+	if _, err := b.Publish(t.Context(), contract.CommandSubject(0), []byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, "three")
+	r := consume(t, b, bus.Start{Seq: 1})
+	var last time.Time
+	for i, want := range []string{"one", "two", "three"} {
+		m := next(t, r)
+		if string(m.Data) != want || m.Seq != uint64(i+1) || m.Command != (want == "two") || !m.Stamp.After(last) {
+			t.Errorf("message %d: %+v, want %q", i, m, want)
+		}
+		stamp, err := b.StampAt(t.Context(), 0, m.Seq)
+		if err != nil || !stamp.Equal(m.Stamp) {
+			t.Errorf("StampAt(%d) = %v, %v, want %v", m.Seq, stamp, err, m.Stamp)
+		}
+		last = m.Stamp
+	}
+}
+
+func TestConsumeFromATime(t *testing.T) {
+	_, b := start(t)
+	publish(t, b, "one", "two")
+	second, err := b.StampAt(t.Context(), 0, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := next(t, consume(t, b, bus.Start{Time: second})); m.Seq != 2 {
+		t.Errorf("from the stamp of message 2 came %+v", m)
+	}
+	// Later than everything: what comes next is delivered all the same.
+	r := consume(t, b, bus.Start{Time: second.Add(1)})
+	publish(t, b, "three")
+	if m := next(t, r); m.Seq != 3 {
+		t.Errorf("from later than all came %+v", m)
+	}
+}
+
+func TestMissingStreamAndMessageAreTold(t *testing.T) {
+	s := bustest.Start(t)
+	b := s.Connect()
+	if _, err := b.Info(t.Context(), 0); !errors.Is(err, bus.ErrNoStream) {
+		t.Errorf("Info without a stream: %v", err)
+	}
+	if err := b.EnsureStreams(t.Context(), 0, bus.StreamLimits{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.EnsureStreams(t.Context(), 0, bus.StreamLimits{}); err != nil {
+		t.Errorf("the streams exist already: %v", err)
+	}
+	if _, err := b.StampAt(t.Context(), 0, 7); !errors.Is(err, bus.ErrNoMessage) {
+		t.Errorf("StampAt of nothing: %v", err)
+	}
+}
+
+// A reader never goes on in a stream that was made anew: its user would not notice.
+func TestReaderEndsWhenTheStreamIsRecreated(t *testing.T) {
+	s, b := start(t)
+	publish(t, b, "one", "two")
+	before, err := b.Info(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := consume(t, b, bus.Start{Seq: 1})
+	next(t, r)
+	next(t, r)
+	if err := manage(t, s).DeleteStream(t.Context(), contract.HeartbeatsStream(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.EnsureStreams(t.Context(), 0, bus.StreamLimits{}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, "a", "b", "c", "d")
+	select {
+	case m, ok := <-r.Messages():
+		if ok {
+			t.Fatalf("got %+v from another stream", m)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the reader did not notice")
+	}
+	if r.Err() == nil {
+		t.Error("the reader ended without an error")
+	}
+	after, err := b.Info(t.Context(), 0)
+	if err != nil || after.Created.Equal(before.Created) {
+		t.Errorf("info %+v, %v: want another creation time than %v", after, err, before.Created)
+	}
+}
+
+func TestServerRestart(t *testing.T) {
+	s, b := start(t)
+	publish(t, b, "one")
+	created, err := b.Info(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := consume(t, b, bus.Start{Seq: 1})
+	next(t, r)
+	s.Stop()
+	if _, err := b.Publish(t.Context(), contract.HeartbeatSubject(0), []byte("lost")); !errors.Is(err, bus.ErrUnavailable) {
+		t.Errorf("publish without a server: %v", err)
+	}
+	s.Restart()
+	for b.Ready(t.Context()) != nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	publish(t, b, "two")
+	r2 := consume(t, b, bus.Start{Seq: 2})
+	if m := next(t, r2); string(m.Data) != "two" {
+		t.Errorf("after the restart came %q: what was refused must not land", m.Data)
+	}
+	again, err := b.Info(t.Context(), 0)
+	if err != nil || !again.Created.Equal(created.Created) {
+		t.Errorf("info %+v, %v: a restart must not make it another stream (%v)", again, err, created.Created)
+	}
+}
+
+func TestStreamMakesDoWithASmallDisk(t *testing.T) {
+	_, b := start(t) // the test server has 1 GiB, less than half of the default
+	if _, err := b.Info(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEventsWakeAndRepeatsAreDropped(t *testing.T) {
+	s, b := start(t)
+	got := make(chan string, 10)
+	stop, err := b.OnEvent(func(data []byte) { got <- string(data) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for range 2 {
+		if err := b.Announce(t.Context(), 0, "1:0:5:0", []byte("event")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e := <-got; e != "event" {
+		t.Errorf("woken with %q", e)
+	}
+	stream, err := manage(t, s).Stream(t.Context(), contract.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.Msgs; n != 1 {
+		t.Errorf("%d events stored, want 1", n)
+	}
+}
