@@ -22,7 +22,6 @@ type fakeBus struct {
 	err      error
 	hold     chan struct{} // messages wait until it is closed; nil for not at all
 	begun    int
-	most     int // messages at a time
 	inFlight int
 	batches  []contract.Batch
 	changed  chan struct{} // takes one whenever something happened
@@ -36,7 +35,6 @@ func (b *fakeBus) Publish(ctx context.Context, subject string, data []byte) (uin
 	b.mu.Lock()
 	b.begun++
 	b.inFlight++
-	b.most = max(b.most, b.inFlight)
 	hold := b.hold
 	b.mu.Unlock()
 	b.happened()

@@ -186,16 +186,20 @@ func TestNATSAway(t *testing.T) {
 	}
 	clients.Wait()
 	n.start()
+	var accepted string
+	attempt := 0
 	waitFor(t, "an accepted heartbeat", func() bool {
-		status, _, err := send(web.URL, `{"node_id":"after"}`)
+		attempt++
+		accepted = fmt.Sprintf("after%d", attempt)
+		status, _, err := send(web.URL, fmt.Sprintf(`{"node_id":%q}`, accepted))
 		if status != 200 && status != 503 {
 			t.Fatal(status, err)
 		}
 		return status == 200
 	})
-	got := nodes(readStream(t, b, "after"))
-	if got["before"] != 1 || got["after"] != 1 || len(got) != 2 {
-		t.Errorf("stored %v", got)
+	got := nodes(readStream(t, b, accepted))
+	if got["before"] != 1 || got[accepted] != 1 || len(got) != 2 {
+		t.Errorf("stored %v, answered 200: before, %s", got, accepted)
 	}
 }
 

@@ -126,7 +126,7 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Run tells until ctx ends. A message on its way then is finished first, within 2 s.
+// Run tells until ctx ends. A message on its way then is finished first; all in all that takes 3 s at most.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, c := range s.chats {

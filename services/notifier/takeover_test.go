@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -221,6 +222,43 @@ func TestACutOffNotifierStopsSending(t *testing.T) {
 		store.commit(downs(2)[1])
 		time.Sleep(time.Minute)
 		onceEach(t, sender.all(), "1", 2)
+	})
+}
+
+// A process that was frozen between choosing and sending must not send what another has told meanwhile.
+func TestAFrozenProcessDoesNotSendLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, sender := newMemory(), newScript(nil)
+		frozen := make(chan struct{})
+		cut := &mortal{Deliveries: store, memory: store}
+		cut.die = func(call string) {
+			if call == "after freeze" && !cut.dead.Swap(true) {
+				close(frozen)
+				time.Sleep(20 * time.Second)
+				cut.dead.Store(false)
+			}
+		}
+		store.commit(downs(1)...)
+		start(t, "a", cut, sender, "1")
+		<-frozen
+		start(t, "b", store, sender, "1")
+		time.Sleep(time.Minute)
+		onceEach(t, sender.all(), "1", 1)
+	})
+}
+
+func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newMemory()
+		store.fail = func(string, bool) error { return nodestore.ErrUnavailable }
+		ctx, lose := context.WithCancelCause(t.Context())
+		k := &keeper{store: store, ttl: 9 * time.Second, now: time.Now}
+		began := time.Now()
+		k.renewed(began)
+		k.keep(ctx, lose)
+		if took := time.Since(began); took != 9*time.Second || !errors.Is(context.Cause(ctx), nodestore.ErrFenced) {
+			t.Errorf("given up after %v: %v", took, context.Cause(ctx))
+		}
 	})
 }
 

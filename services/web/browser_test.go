@@ -209,6 +209,12 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 	first := eval[string](b, `document.querySelector(".age span").textContent`)
 	b.until(`document.querySelector(".age span").textContent !== "` + first + `"`)
 
+	// They are worded as the server words them.
+	for _, d := range []time.Duration{time.Hour + 5*time.Second, 5*time.Hour + 59*time.Minute + 30*time.Second, 24*time.Hour + time.Minute, 52 * time.Hour} {
+		b.run(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(".age span").dataset.at = Date.now() - %d`, d.Milliseconds())))
+		b.until(fmt.Sprintf(`document.querySelector(".age span").textContent === %q`, english.short(d)))
+	}
+
 	store.change(func(f *fakeStore) {
 		f.nodes = append(f.nodes, node.Node{ID: "zulu", State: node.Down, Reason: "no_process", Heard: ago(0), Since: ago(0)})
 	})

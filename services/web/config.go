@@ -3,6 +3,7 @@ package web
 import (
 	"net/url"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -44,11 +45,10 @@ func checkLogin(username, password settings.Secret) error {
 // ProcessConfig is the environment of web as a program of its own.
 type ProcessConfig struct {
 	Config
+	program.Logging
 	ListenAddr  string          `envconfig:"LISTEN_ADDR" default:":8080" desc:"address of the page and the API"`
 	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database"`
 	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	NATSCreds   string          `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string          `envconfig:"METRICS_ADDR" default:"127.0.0.1:9104" desc:"address of /metrics, /healthz and /readyz"`
-	LogLevel    string          `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
-	LogFormat   string          `envconfig:"LOG_FORMAT" desc:"json or console; console on a terminal, else json"`
 }

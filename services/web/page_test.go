@@ -16,7 +16,7 @@ func TestPageHasTheColumnsAndTheNodes(t *testing.T) {
 	s := newService(t, newFakeStore(sample()...), func(o *Options) { o.SiteTitle = "My <nodes>" })
 	w := do(s, "GET", "/")
 	wantStatus(t, w, http.StatusOK)
-	wantText(t, w, `<html lang="en">`, "<h1>My &lt;nodes&gt;</h1>",
+	wantText(t, w, `<html lang="en">`, `<noscript><meta http-equiv="refresh" content="10"></noscript>`, "<h1>My &lt;nodes&gt;</h1>",
 		">Node ID<", ">IP<", ">Status<", ">Last heartbeat<", ">Age<", ">Meta<", `scope="col"`, `scope="row"`,
 		">10.0.0.1<", ">rack 1<", ">UP<", ">DOWN<", ">LOST<", ">DEGRADED<",
 		"port 3000 is closed", "dial tcp 127.0.0.1:3000: connection refused", "nothing heard for too long", "gpu_hot",

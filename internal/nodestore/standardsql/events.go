@@ -17,7 +17,7 @@ const EventColumns = `id, partition, epoch, seq, ordinal, kind, node_id, name, i
 
 // EventValues are the values of EventColumns.
 func EventValues(e *node.Event) ([]any, error) {
-	refused, err := encodeRefused(e.Refused)
+	refused, err := EncodeRefused(e.Refused)
 	return []any{
 		e.ID.String(), e.ID.Partition, e.ID.Epoch, int64(e.ID.Seq), e.ID.Ordinal,
 		string(e.Kind), e.NodeID, e.Name, e.IP, string(e.From), string(e.To), e.Reason, e.Evidence,
@@ -29,7 +29,8 @@ func EventValues(e *node.Event) ([]any, error) {
 var InsertEvent = `INSERT INTO events (` + EventColumns + `, found) VALUES (` + placeholders(1, 20) + `, {now})
 	ON CONFLICT (id) DO NOTHING`
 
-func encodeRefused(refused map[string]int) (string, error) {
+// EncodeRefused is the text of the column refused.
+func EncodeRefused(refused map[string]int) (string, error) {
 	if len(refused) == 0 {
 		return "", nil
 	}

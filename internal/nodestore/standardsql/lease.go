@@ -114,10 +114,10 @@ func (s Store) Load(ctx context.Context, l nodestore.Lease) (out node.Snapshot, 
 
 // partitionRow is what the table partitions says of one.
 type partitionRow struct {
-	owner     string
-	term      int64
-	age       time.Duration // since the last commit
-	clock     node.Clock
+	owner string
+	term  int64
+	age   time.Duration // since the last commit
+	clock node.Clock
 }
 
 func readPartition(ctx context.Context, tx session, partition int) (r partitionRow, ok bool, err error) {

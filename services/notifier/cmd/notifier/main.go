@@ -110,4 +110,3 @@ func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, n
 	started(service)
 	return service.Run(ctx)
 }
-

@@ -1,0 +1,142 @@
+// Package cluster runs the monitor as separate programs: a private nats-server, a private Postgres, the four services.
+// Everything listens on free loopback ports and lives in one directory.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
+)
+
+const module = "github.com/gensyn-monitor/gensyn-monitor"
+
+// Programs are the packages that Build needs for a cluster.
+var Programs = []string{
+	module + "/services/ingest/cmd/ingest",
+	module + "/services/evaluator/cmd/evaluator",
+	module + "/services/notifier/cmd/notifier",
+	module + "/services/web/cmd/web",
+	"github.com/nats-io/nats-server/v2",
+}
+
+// Options say what runs.
+type Options struct {
+	Dir     string // for data and logs; must exist
+	Bin     string // where Build put the programs
+	Secret  string
+	Env     []string // for every service, NAME=value
+	WebAddr string   // "" for a free port
+	InAddr  string   // of ingest; "" for a free port
+}
+
+// Cluster is the running monitor.
+type Cluster struct {
+	Postgres                               *postgrestest.Server
+	NATS, Ingest, Evaluator, Notifier, Web *Process
+	IngestURL, WebURL, DatabaseURL         string
+}
+
+// Start starts everything and waits until all are ready. On an error nothing is left running.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	c := &Cluster{}
+	if err := c.start(ctx, o); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context, o Options) error {
+	var err error
+	if c.Postgres, err = postgrestest.StartServer(filepath.Join(o.Dir, "postgres")); err != nil {
+		return err
+	}
+	if c.DatabaseURL, err = c.Postgres.CreateDatabase(ctx); err != nil {
+		return err
+	}
+	if err := c.define(o); err != nil {
+		return err
+	}
+	for _, p := range c.processes() {
+		if err := p.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// define says what each process is, in the order in which they are started.
+func (c *Cluster) define(o Options) error {
+	addrs := make([]string, 8)
+	for i := range addrs {
+		var err error
+		if addrs[i], err = FreeAddr(); err != nil {
+			return err
+		}
+	}
+	if o.InAddr == "" {
+		o.InAddr = addrs[0]
+	}
+	if o.WebAddr == "" {
+		o.WebAddr = addrs[1]
+	}
+	c.IngestURL, c.WebURL = "http://"+o.InAddr, "http://"+o.WebAddr
+	var err error
+	if c.NATS, err = natsServer(o, addrs[2], addrs[3]); err != nil {
+		return err
+	}
+	service := func(name, metrics string, env ...string) *Process {
+		env = append(env, "NATS_URL=nats://"+addrs[2], "METRICS_ADDR="+metrics, "LOG_FORMAT=json")
+		return &Process{
+			Name: name, Path: filepath.Join(o.Bin, name), Env: append(env, o.Env...),
+			Ready: "http://" + metrics + "/healthz", Log: filepath.Join(o.Dir, name+".log"),
+		}
+	}
+	database := "DATABASE_URL=" + c.DatabaseURL
+	c.Evaluator = service("evaluator", addrs[4], database)
+	c.Notifier = service("notifier", addrs[5], database)
+	c.Web = service("web", addrs[6], database, "LISTEN_ADDR="+o.WebAddr)
+	c.Ingest = service("ingest", addrs[7], "SHARED_SECRET="+o.Secret, "LISTEN_ADDR="+o.InAddr)
+	return nil
+}
+
+func natsServer(o Options, addr, monitor string) (*Process, error) {
+	dir := filepath.Join(o.Dir, "nats")
+	conf := fmt.Sprintf("listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: always, max_file: 4G }\n", addr, monitor, dir)
+	path := filepath.Join(o.Dir, "nats.conf")
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		return nil, fmt.Errorf("nats-server: %w", err)
+	}
+	return &Process{
+		Name: "nats-server", Path: filepath.Join(o.Bin, "nats-server"), Args: []string{"-c", path},
+		Ready: "http://" + monitor + "/healthz", Log: filepath.Join(o.Dir, "nats.log"),
+	}, nil
+}
+
+// Services are the four, in the order in which they are started.
+func (c *Cluster) Services() []*Process {
+	return []*Process{c.Evaluator, c.Notifier, c.Web, c.Ingest}
+}
+
+func (c *Cluster) processes() []*Process {
+	if c.NATS == nil {
+		return nil
+	}
+	return append([]*Process{c.NATS}, c.Services()...)
+}
+
+// Stop ends everything in reverse order. Its error tells who did not end cleanly.
+func (c *Cluster) Stop() error {
+	var errs []error
+	processes := c.processes()
+	for i := len(processes) - 1; i >= 0; i-- {
+		errs = append(errs, processes[i].Stop())
+	}
+	if c.Postgres != nil {
+		errs = append(errs, c.Postgres.Stop())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,158 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is one program and what it is started with. It can be started again after it ended.
+type Process struct {
+	Name  string
+	Path  string   // of the binary
+	Args  []string //
+	Env   []string // NAME=value; the environment of this process is not passed on
+	Ready string   // address that answers 200 once the process is ready, "" for none
+	Log   string   // file that its output is appended to
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Start starts the process and waits until it is ready.
+func (p *Process) Start(ctx context.Context) error {
+	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	defer log.Close()
+	cmd := exec.Command(p.Path, p.Args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, p.Env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = filepath.Dir(p.Log)
+	// A group of its own: Ctrl-C at the terminal is for whoever started us, and they stop us in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	exited := make(chan struct{})
+	p.mu.Lock()
+	p.cmd, p.exited = cmd, exited
+	p.mu.Unlock()
+	go func() { _ = cmd.Wait(); close(exited) }()
+	return p.await(ctx, exited)
+}
+
+func (p *Process) await(ctx context.Context, exited <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for p.Ready != "" && !answers(ctx, p.Ready) {
+		select {
+		case <-exited:
+			return fmt.Errorf("%s ended at once:\n%s", p.Name, p.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready (%s):\n%s", p.Name, p.Ready, p.tail())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func answers(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// tail is the end of the process's log.
+func (p *Process) tail() string {
+	data, _ := os.ReadFile(p.Log)
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}
+
+// Signal sends a signal to the process, if it runs.
+func (p *Process) Signal(s syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s)
+	}
+}
+
+// Kill ends the process as kill -9 does, and waits for it.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	p.wait()
+}
+
+// errSlow means a process had to be killed.
+var errSlow = errors.New("did not end within 10 seconds of SIGTERM")
+
+// Stop asks the process to end, and waits. Its error tells an exit status other than 0.
+func (p *Process) Stop() error {
+	p.Signal(syscall.SIGTERM)
+	p.mu.Lock()
+	exited, cmd := p.exited, p.cmd
+	p.mu.Unlock()
+	if cmd == nil {
+		return nil
+	}
+	select {
+	case <-exited:
+	case <-time.After(10 * time.Second):
+		p.Kill()
+		return fmt.Errorf("%s: %w", p.Name, errSlow)
+	}
+	if code := cmd.ProcessState.ExitCode(); code > 0 {
+		return fmt.Errorf("%s: exit status %d:\n%s", p.Name, code, p.tail())
+	}
+	return nil
+}
+
+func (p *Process) wait() {
+	p.mu.Lock()
+	exited := p.exited
+	p.mu.Unlock()
+	if exited != nil {
+		<-exited
+	}
+}
+
+// FreeAddr is a loopback address that nobody listens on.
+func FreeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// Build compiles programs of this repository, or of its tools, into dir and returns it.
+func Build(ctx context.Context, dir string, packages ...string) error {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, packages...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(packages, " "), err, out)
+	}
+	return nil
+}

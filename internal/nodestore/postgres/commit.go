@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/standardsql"
+)
+
+// chunk is how many rows one statement writes.
+const chunk = 5000
+
+// fence moves the position. Without the lease, or from another position, it divides by zero, which rolls back the
+// whole pipeline although the statements behind it are under way already.
+const fence = `WITH fence AS (UPDATE partitions
+		SET epoch = $1, created = $2, seq = $3, stamp = $4, clock = $5, committed_at = ` + now + `
+		WHERE partition = $6 AND term = $7 AND epoch = $8 AND seq = $9 RETURNING 1)
+	SELECT 1 / count(*) FROM fence`
+
+var (
+	putNodes = upsert("nodes", standardsql.NodeColumns, `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
+		$6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+		$14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
+		$22::text[]`)
+	putTombstones = upsert("deleted_nodes", "id, at", `$1::text[], $2::bigint[]`)
+)
+
+// upsert writes rows given as one array for each column. $0 stands for the partition.
+func upsert(table, columns, arrays string) string {
+	names := strings.Split(columns, ",")
+	sets := make([]string, 0, len(names))
+	for _, c := range names[1:] {
+		c = strings.TrimSpace(c)
+		sets = append(sets, c+" = excluded."+c)
+	}
+	return fmt.Sprintf(`INSERT INTO %s (%s, partition) SELECT u.*, $%d::integer FROM unnest(%s) u
+		ON CONFLICT (id) DO UPDATE SET %s`, table, columns, len(names)+1, arrays, strings.Join(sets, ", "))
+}
+
+const putEvents = `INSERT INTO events (` + standardsql.EventColumns + `, found) SELECT u.*, ` + now + ` FROM unnest(
+	$1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
+	$10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::boolean[],
+	$18::bigint[], $19::text[], $20::text[]) u
+	ON CONFLICT (id) DO NOTHING`
+
+// Commit implements nodestore.Writer. It is one round trip: the statements are one pipeline, hence one transaction.
+func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Position, c node.Changes) error {
+	p := c.Clock.Position
+	batch, err := pipeline(l, from, standardsql.CleanChanges(c))
+	if err == nil {
+		err = domain(ctx, s.pool.SendBatch(ctx, batch).Close())
+	}
+	if err != nil {
+		return fmt.Errorf("commit at %d:%d: %w", p.Epoch, p.Seq, err)
+	}
+	return nil
+}
+
+func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch, error) {
+	clock, err := standardsql.EncodeClock(c.Clock)
+	if err != nil {
+		return nil, err
+	}
+	b, p := &pgx.Batch{}, c.Clock.Position
+	b.Queue(fence, p.Epoch, int64(p.Created), int64(p.Seq), int64(p.Stamp), clock,
+		l.Partition, l.Term, from.Epoch, int64(from.Seq))
+	for ids := range slices.Chunk(c.Removed, chunk) {
+		b.Queue(`DELETE FROM nodes WHERE id = ANY ($1::text[]) AND partition = $2`, ids, l.Partition)
+	}
+	for nodes := range slices.Chunk(c.Nodes, chunk) {
+		b.Queue(putNodes, append(nodeArrays(nodes), l.Partition)...)
+	}
+	queueTombstones(b, l.Partition, c.Deleted)
+	for events := range slices.Chunk(c.Events, chunk) {
+		arrays, err := eventArrays(events)
+		if err != nil {
+			return nil, err
+		}
+		b.Queue(putEvents, arrays...)
+	}
+	return b, nil
+}
+
+func queueTombstones(b *pgx.Batch, partition int, deleted map[string]node.Stamp) {
+	var gone, back []string
+	var at []int64
+	for _, id := range slices.Sorted(maps.Keys(deleted)) {
+		if stamp := deleted[id]; stamp != 0 {
+			gone, at = append(gone, id), append(at, int64(stamp))
+		} else {
+			back = append(back, id)
+		}
+	}
+	if len(gone) > 0 {
+		b.Queue(putTombstones, gone, at, partition)
+	}
+	if len(back) > 0 {
+		b.Queue(`DELETE FROM deleted_nodes WHERE id = ANY ($1::text[]) AND partition = $2`, back, partition)
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+)
+
+// lateStore is a store that may not be there yet: until it is, every call answers ErrUnavailable at once.
+type lateStore struct {
+	open  func(ctx context.Context) (nodestore.Store, error)
+	store atomic.Pointer[nodestore.Store]
+}
+
+var _ nodestore.Reader = (*lateStore)(nil)
+
+// run opens the store, however long that takes, and closes it when ctx ends.
+func (l *lateStore) run(ctx context.Context, log zerolog.Logger) error {
+	store, err := program.Await(ctx, log, "the database", l.open)
+	if err != nil {
+		return nil //nolint:nilerr // told to stop while waiting
+	}
+	l.store.Store(&store)
+	<-ctx.Done()
+	l.store.Store(nil)
+	if err := store.Close(); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}
+
+func (l *lateStore) get() (nodestore.Reader, error) {
+	if s := l.store.Load(); s != nil {
+		return *s, nil
+	}
+	return nil, fmt.Errorf("%w: not connected yet", nodestore.ErrUnavailable)
+}
+
+// Nodes implements nodestore.Reader.
+func (l *lateStore) Nodes(ctx context.Context, q nodestore.NodeQuery) ([]node.Node, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Nodes(ctx, q)
+}
+
+// Events implements nodestore.Reader.
+func (l *lateStore) Events(ctx context.Context, nodeID string, limit int) ([]nodestore.StoredEvent, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Events(ctx, nodeID, limit)
+}
+
+// Status implements nodestore.Reader.
+func (l *lateStore) Status(ctx context.Context, partition int) (nodestore.Status, error) {
+	r, err := l.get()
+	if err != nil {
+		return nodestore.Status{}, err
+	}
+	return r.Status(ctx, partition)
+}
+
+// Ping implements nodestore.Reader.
+func (l *lateStore) Ping(ctx context.Context) error {
+	r, err := l.get()
+	if err != nil {
+		return err
+	}
+	return r.Ping(ctx)
+}

@@ -1,0 +1,33 @@
+// Command web shows the nodes as a page and as JSON.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/postgres"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	var cfg web.ProcessConfig
+	code := program.Program{
+		Name:    "web",
+		Summary: "shows the nodes as a page and as JSON.",
+		Config:  &cfg,
+		Serve: func(ctx context.Context, log zerolog.Logger) error {
+			return serve(ctx, cfg, log, func(ctx context.Context) (nodestore.Store, error) {
+				return postgres.Open(ctx, cfg.DatabaseURL.Reveal())
+			})
+		},
+	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
