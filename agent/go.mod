@@ -2,6 +2,4 @@ module github.com/gensyn-monitor/gensyn-monitor/agent
 
 go 1.26
 
-require github.com/gensyn-monitor/gensyn-monitor/contract v0.0.0
-
 replace github.com/gensyn-monitor/gensyn-monitor/contract => ../contract

@@ -51,12 +51,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 
 func (c *Cluster) start(ctx context.Context, o Options) error {
 	var err error
-	if c.Postgres, err = postgrestest.StartServer(filepath.Join(o.Dir, "postgres")); err != nil {
+	if c.Postgres, err = postgrestest.StartServer(filepath.Join(o.Dir, "postgres"), postgrestest.Options{Fsync: true}); err != nil {
 		return err
 	}
-	if c.DatabaseURL, err = c.Postgres.CreateDatabase(ctx); err != nil {
-		return err
-	}
+	c.DatabaseURL = c.Postgres.URL("postgres")
 	if err := c.define(o); err != nil {
 		return err
 	}

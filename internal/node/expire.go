@@ -10,9 +10,8 @@ import (
 // minHeard is how many nodes must be serving before silence of all of them says something about the front door.
 const minHeard = 3
 
-// threshold is how much observed silence the node may keep.
-func (f *Fold) threshold(n *Node) time.Duration {
-	s := f.clock.Settings
+// ThresholdOf is how much observed silence the node may keep.
+func (s Settings) ThresholdOf(n *Node) time.Duration {
 	t := s.Threshold
 	if n.Threshold != 0 {
 		t = n.Threshold
@@ -24,7 +23,7 @@ func (f *Fold) threshold(n *Node) time.Duration {
 // deadline is the last reading of the observation clock at which the node is not lost yet.
 // A blind span gives a full threshold again, but not for ever: twice the threshold of observed silence is enough.
 func (f *Fold) deadline(n *Node) time.Duration {
-	t := f.threshold(n)
+	t := f.clock.Settings.ThresholdOf(n)
 	return min(max(n.HeardW, f.clock.BlindEnd)+t, n.HeardW+2*t)
 }
 

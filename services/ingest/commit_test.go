@@ -241,6 +241,27 @@ func TestCommitNeverPublishesWhatWasGivenUp(t *testing.T) {
 	})
 }
 
+// TestCommitSkipsInTheMiddle: timers do not always fire in order.
+func TestCommitSkipsInTheMiddle(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	c := &committer{now: func() time.Time { return now }, inFlight: 2}
+	for _, s := range []*submission{
+		{data: []byte("late"), until: now},
+		{data: []byte("first"), until: now.Add(time.Second)},
+		{data: []byte("gone"), until: now.Add(time.Second), gone: true},
+		{data: []byte("second"), until: now.Add(2 * time.Second)},
+	} {
+		c.queue = append(c.queue, s)
+	}
+	batch, limit := c.next()
+	if len(batch) != 2 || string(batch[0].data) != "first" || string(batch[1].data) != "second" || limit != 2*time.Second {
+		t.Errorf("%d submissions, %v", len(batch), limit)
+	}
+	if batch, _ := c.next(); batch != nil || c.inFlight != 1 || len(c.queue) != 0 {
+		t.Errorf("%d submissions of an empty queue, %d in flight", len(batch), c.inFlight)
+	}
+}
+
 func TestCommitBoundsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(time.Millisecond)

@@ -139,6 +139,7 @@ func TestDecodeField(t *testing.T) {
 			if got := get[tt.field](h); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
+			checkInvariants(t, h)
 		})
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -131,3 +133,16 @@ func serve(t *testing.T, o Options) (*Service, *httptest.Server) {
 	start(t, s)
 	return s, server
 }
+
+// fakeClock goes on when it is told to.
+type fakeClock struct{ at atomic.Pointer[time.Time] }
+
+func newClock() *fakeClock {
+	c := new(fakeClock)
+	c.at.Store(new(time.Unix(1e9, 0)))
+	return c
+}
+
+func (c *fakeClock) now() time.Time { return *c.at.Load() }
+
+func (c *fakeClock) advance(d time.Duration) { c.at.Store(new(c.now().Add(d))) }

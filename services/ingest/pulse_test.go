@@ -169,9 +169,13 @@ func TestSelfCheckMendsWhileBusy(t *testing.T) {
 func TestSelfCheckWantsOK(t *testing.T) {
 	tests := map[string]http.HandlerFunc{
 		"an error":        func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) },
-		"a redirect":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) },
 		"a cut-off":       func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"a wrong program": http.NotFound,
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/healthz" { // and 200 elsewhere
+				http.Redirect(w, r, "/login", http.StatusFound)
+			}
+		},
 	}
 	for name, handler := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 )
 
 func TestFailedAuthenticationIsLimitedByAddress(t *testing.T) {
-	now := time.Unix(1e9, 0)
+	clock := newClock()
 	b := newFakeBus()
-	s := newService(t, Options{Bus: b, Now: func() time.Time { return now }})
+	s := newService(t, Options{Bus: b, Now: clock.now})
 	start(t, s)
 	from := func(addr, token string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodPost, Path, strings.NewReader(`{"node_id":"`+addr+`"}`))
@@ -37,7 +37,7 @@ func TestFailedAuthenticationIsLimitedByAddress(t *testing.T) {
 	}
 	expect(t, from("192.0.2.1:3000", testSecret.Reveal()), 200, `{"ok":true}`)
 	expect(t, from("192.0.2.2:1000", "wrong"), 401, `{"detail":"Unauthorized"}`)
-	now = now.Add(time.Second)
+	clock.advance(time.Second)
 	expect(t, from("192.0.2.1:1000", "wrong"), 401, `{"detail":"Unauthorized"}`)
 	if w := from("192.0.2.1:1000", "wrong"); w.Code != 429 {
 		t.Errorf("got %d", w.Code)
@@ -45,9 +45,9 @@ func TestFailedAuthenticationIsLimitedByAddress(t *testing.T) {
 }
 
 func TestHeartbeatsAreLimitedByNode(t *testing.T) {
-	now := time.Unix(1e9, 0)
+	clock := newClock()
 	b := newFakeBus()
-	s := newService(t, Options{Bus: b, Now: func() time.Time { return now }})
+	s := newService(t, Options{Bus: b, Now: clock.now})
 	start(t, s)
 	for range reportsAtOnce {
 		expect(t, post(s.Handler(), Path, bearer, `{"node_id":"a"}`), 200, `{"ok":true}`)
@@ -60,7 +60,7 @@ func TestHeartbeatsAreLimitedByNode(t *testing.T) {
 	for i := range 500 { // nodes behind one address
 		expect(t, post(s.Handler(), Path, bearer, fmt.Sprintf(`{"node_id":"n%d"}`, i)), 200, `{"ok":true}`)
 	}
-	now = now.Add(time.Second)
+	clock.advance(time.Second)
 	expect(t, post(s.Handler(), Path, bearer, `{"node_id":"a"}`), 200, `{"ok":true}`)
 }
 

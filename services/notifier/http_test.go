@@ -3,6 +3,7 @@ package notifier
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 )
@@ -22,8 +24,8 @@ var quick = Timing{
 	RetryMost: 50 * time.Millisecond, Refused: 30 * time.Millisecond, Gap: time.Millisecond, PerMinute: 10000,
 }
 
-// wired is a notifier on a fake Telegram that speaks the real protocol.
-func wired(t *testing.T, fake *telegramtest.Server, store *memory, chats ...string) {
+// wired is a notifier on a fake Telegram that speaks the real protocol. It runs until stop, or the end of the test.
+func wired(t *testing.T, fake *telegramtest.Server, store nodestore.Deliveries, chats ...string) (stop func()) {
 	t.Helper()
 	client := telegram.New(telegram.Options{URL: fake.URL(), Token: telegramtest.Token, Timeout: 200 * time.Millisecond})
 	s, err := New(Options{ID: "a", Store: store, Sender: client, Chats: chats, Timing: quick, Log: zerolog.Nop()})
@@ -33,13 +35,15 @@ func wired(t *testing.T, fake *telegramtest.Server, store *memory, chats ...stri
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		client.Close()
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 func newFake(t *testing.T) *telegramtest.Server {

@@ -31,8 +31,8 @@ type browser struct {
 // newBrowser starts Chromium. It is needed, not wished for: a page that was never rendered was never tested.
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
+	path := chromium()
+	if path == "" {
 		t.Fatal("chromium is not in PATH: apt-get install chromium")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -61,6 +61,16 @@ func newBrowser(t *testing.T) *browser {
 		reading.Wait()
 	})
 	return b
+}
+
+// chromium is the program under any of its names, or "".
+func chromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // run does the actions in order.

@@ -3,6 +3,10 @@ package web
 import (
 	"net/url"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -29,6 +33,15 @@ func (c Config) Check() error {
 		return settings.Invalid("PUBLIC_URL", c.PublicURL, "an address like https://nodes.example.org")
 	}
 	return nil
+}
+
+// Options are those of a service with this configuration.
+func (c Config) Options(store nodestore.Reader, commands Commands, log zerolog.Logger, m prometheus.Registerer) Options {
+	return Options{
+		Store: store, Commands: commands, SiteTitle: c.SiteTitle,
+		Username: c.Username, Password: c.Password, AdminToken: c.AdminToken, PublicURL: c.PublicURL,
+		Log: log, Metrics: m,
+	}
 }
 
 // checkLogin refuses half a login: the page would stand open although somebody meant to close it.

@@ -62,7 +62,7 @@ func appendNode(b []byte, n *node.Node, now time.Time, s node.Settings) []byte {
 	b = append(b, `,"joined":`...)
 	b = appendSeconds(b, n.Joined)
 	b = append(b, `,"threshold_sec":`...)
-	b = strconv.AppendFloat(b, threshold(n, s).Seconds(), 'f', -1, 64)
+	b = strconv.AppendFloat(b, s.ThresholdOf(n).Seconds(), 'f', -1, 64)
 	b = append(b, `,"interval_sec":`...)
 	b = strconv.AppendFloat(b, n.Interval.Seconds(), 'f', -1, 64)
 	return append(appendAgent(b, n), '}')
@@ -90,15 +90,6 @@ func saidUp(n *node.Node) bool {
 		return n.Told != node.Down
 	}
 	return n.State.Serving()
-}
-
-// threshold is how much observed silence the node may keep: the effective one of the fold's rule 5.
-func threshold(n *node.Node, s node.Settings) time.Duration {
-	t := s.Threshold
-	if n.Threshold != 0 {
-		t = n.Threshold
-	}
-	return max(t, 2*s.Gap(), n.Interval*5/2)
 }
 
 // age is how long ago the node was last heard, never negative: the stamp is another machine's clock.

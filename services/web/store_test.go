@@ -38,12 +38,12 @@ func TestPageOfARealStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
-	s := newService(t, store, realTime)
+	now := time.Now()
+	s := newService(t, store, func(o *Options) { o.Now = func() time.Time { return now } })
 	w := do(s, "GET", "/")
 	wantStatus(t, w, 200)
 	wantText(t, w, "No nodes yet", english.Never, english.NotSetUp)
 
-	now := time.Now()
 	fold(t, store, node.Message{
 		Seq: 1, Stamp: node.Stamp(now.Add(-90 * time.Second).UnixNano()),
 		Heartbeats: []node.Heartbeat{{NodeID: "alpha", IP: "10.0.0.1"}, {NodeID: "bravo", Status: "DOWN", Meta: "reason=no_p2pd"}},

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -212,7 +211,7 @@ func (s *Stack) routes(heartbeat, page http.Handler, metrics *prometheus.Registr
 	s.health.Mount(r)
 	r.Method(http.MethodGet, "/metrics", localOnly(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.Trim(r.URL.Path, "/") == "api/heartbeat" {
+		if ingest.Serves(r.URL.Path) {
 			heartbeat.ServeHTTP(w, r)
 			return
 		}

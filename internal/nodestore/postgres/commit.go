@@ -32,7 +32,7 @@ var (
 	putTombstones = upsert("deleted_nodes", "id, at", `$1::text[], $2::bigint[]`)
 )
 
-// upsert writes rows given as one array for each column. $0 stands for the partition.
+// upsert writes rows given as one array for each column, and then the partition.
 func upsert(table, columns, arrays string) string {
 	names := strings.Split(columns, ",")
 	sets := make([]string, 0, len(names))

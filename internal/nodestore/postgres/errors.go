@@ -41,7 +41,7 @@ func passing(code string) bool {
 		"25P03",          // idle_in_transaction_session_timeout
 		"40001", "40P01", // serialization failure, deadlock
 		lockNotAvailable,
-		"57014", // statement_timeout
+		"57014",                            // statement_timeout
 		"57P01", "57P02", "57P03", "57P05": // shutting down, crashed, starting up, idle_session_timeout
 		return true
 	}

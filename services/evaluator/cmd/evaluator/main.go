@@ -60,7 +60,7 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 
 	fold := func(ctx context.Context) error {
 		store, err := program.Await(ctx, log, "the database", func(ctx context.Context) (nodestore.Store, error) {
-			return postgres.Open(ctx, cfg.DatabaseURL.Reveal())
+			return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 		})
 		if err != nil {
 			return nil //nolint:nilerr // told to stop while waiting

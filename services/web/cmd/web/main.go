@@ -24,7 +24,7 @@ func main() {
 		Config:  &cfg,
 		Serve: func(ctx context.Context, log zerolog.Logger) error {
 			return serve(ctx, cfg, log, func(ctx context.Context) (nodestore.Store, error) {
-				return postgres.Open(ctx, cfg.DatabaseURL.Reveal())
+				return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 			})
 		},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -35,11 +35,7 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	defer nats.Close()
 
 	registry, store := telemetry.NewRegistry(), &lateStore{open: open}
-	service, err := web.New(web.Options{
-		Store: store, Commands: nats, SiteTitle: cfg.SiteTitle,
-		Username: cfg.Username, Password: cfg.Password, AdminToken: cfg.AdminToken, PublicURL: cfg.PublicURL,
-		Log: log, Metrics: registry,
-	})
+	service, err := web.New(cfg.Options(store, nats, log, registry))
 	if err != nil {
 		return err
 	}

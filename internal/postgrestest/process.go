@@ -1,0 +1,81 @@
+package postgrestest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// process is a running postmaster.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it ended
+	err  error         // how; read it after done
+}
+
+// launch starts the postmaster. Its goroutine keeps its thread until the postmaster ended: the kernel ends the
+// postmaster together with the thread that started it, and so with this process, however that ends.
+func (s *Server) launch() (*process, error) {
+	cmd, log, err := s.command()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer log.Close()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+			close(p.done)
+		}
+	}()
+	return p, <-started
+}
+
+func (s *Server) command() (*exec.Cmd, *os.File, error) {
+	fsync := "off"
+	if s.options.Fsync {
+		fsync = "on"
+	}
+	args := []string{"-D", s.data()}
+	for _, setting := range []string{
+		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=",
+		"fsync=" + fsync, "full_page_writes=" + fsync, "max_connections=300", "shared_buffers=64MB",
+		"log_min_messages=warning",
+	} {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
+	s.account.apply(cmd)
+	endWithParent(cmd)
+	return cmd, log, nil
+}
+
+// end signals the postmaster and waits until it ended, more firmly after a while.
+func (p *process) end(sig syscall.Signal) error {
+	for _, sig := range []syscall.Signal{sig, syscall.SIGQUIT, syscall.SIGKILL} {
+		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		select {
+		case <-p.done:
+			return nil
+		case <-time.After(stopLimit):
+		}
+	}
+	return fmt.Errorf("process %d does not end", p.cmd.Process.Pid)
+}
