@@ -113,7 +113,11 @@ func TestMain(m *testing.M) {
 
 func TestAsFourPrograms(t *testing.T) {
 	telegram := fakeTelegram(t)
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "gensyn-e2e-") // not t.TempDir: Postgres, as another user, could not enter it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	c, err := cluster.Start(t.Context(), cluster.Options{
 		Dir: dir, Bin: bin(t), Secret: secret, Env: environment(telegram.URL()),
 	})
@@ -134,10 +138,8 @@ func TestAsFourPrograms(t *testing.T) {
 			p.Kill()
 		}
 		time.Sleep(pause)
-		for _, p := range c.Services() {
-			if err := p.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+		if err := c.StartServices(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 	suite(t, s)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 )
@@ -50,16 +51,34 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context, o Options) error {
-	var err error
-	if c.Postgres, err = postgrestest.StartServer(filepath.Join(o.Dir, "postgres"), postgrestest.Options{Fsync: true}); err != nil {
+	// Postgres runs as another user when we are root, and must be able to enter.
+	data := filepath.Join(o.Dir, "postgres")
+	err := errors.Join(os.Chmod(o.Dir, 0o711), os.Mkdir(data, 0o700))
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if c.Postgres, err = postgrestest.StartServer(data, postgrestest.Options{Fsync: true}); err != nil {
 		return err
 	}
 	c.DatabaseURL = c.Postgres.URL("postgres")
 	if err := c.define(o); err != nil {
 		return err
 	}
-	for _, p := range c.processes() {
+	if err := c.NATS.Start(ctx); err != nil {
+		return err
+	}
+	return c.StartServices(ctx)
+}
+
+// StartServices starts the four services and waits until each has what it needs.
+func (c *Cluster) StartServices(ctx context.Context) error {
+	for _, p := range c.Services() {
 		if err := p.Start(ctx); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Services() {
+		if err := p.Await(ctx, strings.Replace(p.Ready, "/healthz", "/readyz", 1)); err != nil {
 			return err
 		}
 	}

@@ -50,18 +50,22 @@ func (p *Process) Start(ctx context.Context) error {
 	p.cmd, p.exited = cmd, exited
 	p.mu.Unlock()
 	go func() { _ = cmd.Wait(); close(exited) }()
-	return p.await(ctx, exited)
+	return p.Await(ctx, p.Ready)
 }
 
-func (p *Process) await(ctx context.Context, exited <-chan struct{}) error {
+// Await waits until the address answers 200, "" for not at all.
+func (p *Process) Await(ctx context.Context, url string) error {
+	p.mu.Lock()
+	exited := p.exited
+	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for p.Ready != "" && !answers(ctx, p.Ready) {
+	for url != "" && !answers(ctx, url) {
 		select {
 		case <-exited:
 			return fmt.Errorf("%s ended at once:\n%s", p.Name, p.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready (%s):\n%s", p.Name, p.Ready, p.tail())
+			return fmt.Errorf("%s is not ready (%s):\n%s", p.Name, url, p.tail())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -19,6 +19,9 @@ const SecretFile = "shared_secret"
 
 // Secret returns the secret of the data directory, and makes one the first time.
 func Secret(dataDir string) (settings.Secret, error) {
+	if err := makeDir(dataDir); err != nil {
+		return "", err
+	}
 	path := filepath.Join(dataDir, SecretFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,10 +53,17 @@ func writeWhole(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
+func makeDir(dataDir string) error {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w; set DATA_DIR to one that can be written", err)
+	}
+	return nil
+}
+
 // lock keeps a second process out of the data directory. The system lets go of it when this process dies.
 func lock(dataDir string) (*flock.Flock, error) {
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	if err := makeDir(dataDir); err != nil {
+		return nil, err
 	}
 	l := flock.New(filepath.Join(dataDir, "lock"))
 	held, err := l.TryLock()

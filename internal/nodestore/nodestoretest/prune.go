@@ -1,0 +1,95 @@
+package nodestoretest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+var pruneChecks = []check{
+	{"old events are pruned, the oldest first", pruneOld},
+	{"deliveries and notifications go with their events", pruneDeliveries},
+}
+
+// gap is how far apart in time an old and a new event are, enough for a busy machine to hit the middle.
+const gap = 2 * time.Second
+
+// oldAndNew commits one event, and others later. It returns the ids and a time in between.
+func (o *owner) oldAndNew(t *testing.T, later ...node.Event) (ids []string, between time.Time) {
+	t.Helper()
+	ids = append(ids, o.tell(t, change("old", node.Up, node.Down)))
+	pass(t, o.store, gap)
+	for _, e := range later {
+		ids = append(ids, o.tell(t, e))
+	}
+	return ids, found(t, o.store, ids[1]).Add(-gap / 2)
+}
+
+func pruneOld(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	ids, between := o.oldAndNew(t, change("new", node.Up, node.Down), change("new", node.Down, node.Up))
+	n, err := d.Prune(t.Context(), o.Lease, time.Since(between), 10)
+	must(t, err)
+	events, err := d.Events(t.Context(), "", 10)
+	must(t, err)
+	if got := eventIDs(events); n != 1 || len(got) != 2 || got[1] != ids[1] {
+		t.Fatalf("pruned %d, left %v of %v, want the last two", n, got, ids)
+	}
+	n, err = d.Prune(t.Context(), o.Lease, time.Since(between), 10)
+	if must(t, err); n != 0 {
+		t.Errorf("pruned %d more", n)
+	}
+	n, err = d.Prune(t.Context(), o.Lease, 0, 1)
+	must(t, err)
+	events, err = d.Events(t.Context(), "", 10)
+	must(t, err)
+	if got := eventIDs(events); n != 1 || len(got) != 1 || got[0] != ids[2] {
+		t.Errorf("pruned %d with limit 1, left %v, want %v", n, got, ids[2:])
+	}
+}
+
+func pruneDeliveries(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	c := join(t, d, "chat")
+	first := o.tell(t, change("n", node.Up, node.Down))
+	second := o.tell(t, change("m", node.Up, node.Down))
+	third := o.tell(t, change("o", node.Up, node.Down))
+	c.collect(t)
+	both := c.freeze(t, 0, first, second)
+	must(t, d.Told(t.Context(), c.ChatLease, both.ID, 11))
+	c.freeze(t, 0, third)
+	prune := func() {
+		t.Helper()
+		n, err := d.Prune(t.Context(), o.Lease, 0, 1)
+		if must(t, err); n != 1 {
+			t.Fatalf("pruned %d, want 1", n)
+		}
+	}
+	prune()
+	// The notification still tells the second event: it is kept, and the second can be answered.
+	recovery := o.tell(t, change("m", node.Down, node.Up))
+	c.collect(t)
+	c.wantWaiting(t, recovery)
+	if got := c.waiting(t)[0].ReplyTo; got != 11 {
+		t.Errorf("reply to %d, want 11", got)
+	}
+	prune()
+	if got := c.waiting(t)[0].ReplyTo; got != 0 {
+		t.Errorf("reply to %d, though its event is gone", got)
+	}
+	prune()
+	if n := c.frozen(t); n != nil {
+		t.Errorf("notification %+v tells nothing any more and is still frozen", n)
+	}
+	prune()
+	c.wantWaiting(t)
+	status := c.status(t)
+	if status.Waiting != 0 || !status.Oldest.IsZero() {
+		t.Errorf("status %+v, want nothing waiting", status)
+	}
+	// A chat whose history is gone hears of new events.
+	id := o.tell(t, change("p", node.Up, node.Down))
+	c.collect(t)
+	c.wantWaiting(t, id)
+}
