@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,8 +19,9 @@ var ErrUnavailable = errors.New("NATS is unavailable")
 
 // Bus is a connection to NATS. It reconnects for ever by itself.
 type Bus struct {
-	nc *nats.Conn
-	js jetstream.JetStream
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	closing *atomic.Bool // its own end is no news
 }
 
 // Options are the settings of a connection.
@@ -54,16 +56,9 @@ func Connect(o Options) (*Bus, error) {
 	if o.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(o.InProcess))
 	}
+	closing := new(atomic.Bool)
 	if o.OnChange != nil {
-		opts = append(opts,
-			nats.ConnectHandler(func(*nats.Conn) { o.OnChange(nil) }),
-			nats.ReconnectHandler(func(*nats.Conn) { o.OnChange(nil) }),
-			nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-				if err == nil {
-					err = errors.New("connection closed")
-				}
-				o.OnChange(err)
-			}))
+		opts = append(opts, connectionNews(closing, o.OnChange)...)
 	}
 	nc, err := nats.Connect(o.URL, opts...)
 	if err != nil {
@@ -74,11 +69,32 @@ func Connect(o Options) (*Bus, error) {
 		nc.Close()
 		return nil, fmt.Errorf("JetStream: %w", err)
 	}
-	return &Bus{nc: nc, js: js}, nil
+	return &Bus{nc: nc, js: js, closing: closing}, nil
+}
+
+// connectionNews says when the connection comes and goes, but not that it was closed here.
+func connectionNews(closing *atomic.Bool, onChange func(error)) []nats.Option {
+	up := func(*nats.Conn) { onChange(nil) }
+	return []nats.Option{
+		nats.ConnectHandler(up),
+		nats.ReconnectHandler(up),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if closing.Load() {
+				return
+			}
+			if err == nil {
+				err = errors.New("connection closed")
+			}
+			onChange(err)
+		}),
+	}
 }
 
 // Close ends the connection.
-func (b *Bus) Close() { b.nc.Close() }
+func (b *Bus) Close() {
+	b.closing.Store(true)
+	b.nc.Close()
+}
 
 // Ready says why nothing can be published now, or nil.
 func (b *Bus) Ready(context.Context) error {

@@ -131,7 +131,7 @@ func (r *Reader) Err() error { return r.err }
 // Stop ends the reader and waits for it.
 func (r *Reader) Stop() {
 	r.iter.Stop()
-	for range r.messages { //nolint:revive // the pump must not hang on a full channel
+	for range r.messages { // the pump must not hang on a full channel
 	}
 }
 

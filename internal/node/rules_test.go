@@ -16,7 +16,6 @@ type script struct {
 	fold   *node.Fold
 	stamp  node.Stamp
 	seq    uint64
-	stored node.Snapshot
 	events []node.Event
 }
 

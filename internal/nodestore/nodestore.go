@@ -25,6 +25,9 @@ var (
 	ErrNewerSchema = errors.New("the database schema is newer than this program: update it")
 )
 
+// Passing reports whether the trouble may pass by itself, so that waiting helps.
+func Passing(err error) bool { return errors.Is(err, ErrUnavailable) }
+
 // Lease says who may fold a partition. Every take-over raises the term.
 type Lease struct {
 	Partition int

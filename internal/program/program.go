@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -101,9 +102,22 @@ Environment (each NAME also as NAME_FILE, a path to the value):
   NAME	DEFAULT	MEANING
 {{range .}}  {{usage_key .}}	{{usage_default .}}	{{usage_description .}}
 {{end}}`
-	tabs := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	if err := envconfig.Usagef("", p.Config, tabs, format); err != nil {
+	var table strings.Builder
+	if err := envconfig.Usagef("", p.Config, &table, format); err != nil {
 		return err
+	}
+	tabs := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	// Several parts of a program may read the same variable.
+	seen := make(map[string]bool)
+	for line := range strings.Lines(table.String()) {
+		name, _, row := strings.Cut(line, "\t")
+		if row && seen[name] {
+			continue
+		}
+		seen[name] = true
+		if _, err := io.WriteString(tabs, line); err != nil {
+			return err
+		}
 	}
 	return tabs.Flush()
 }
@@ -128,8 +142,11 @@ func ConnectionLog(log zerolog.Logger, what string) func(error) {
 	}
 }
 
-// Await repeats open until it succeeds, and says once why it has to wait. Its error is that of ctx.
-func Await[T any](ctx context.Context, log zerolog.Logger, what string, open func(context.Context) (T, error)) (T, error) {
+// Await repeats open until it succeeds, and says once why it has to wait. It gives up when ctx ends, with its error,
+// and when open fails in a way that passes calls no passing trouble.
+func Await[T any](ctx context.Context, log zerolog.Logger, what string, passes func(error) bool,
+	open func(context.Context) (T, error),
+) (T, error) {
 	const pause = time.Second
 	var said string
 	for {
@@ -139,6 +156,9 @@ func Await[T any](ctx context.Context, log zerolog.Logger, what string, open fun
 		}
 		if ctx.Err() != nil {
 			return v, ctx.Err()
+		}
+		if !passes(err) {
+			return v, err
 		}
 		if err.Error() != said {
 			said = err.Error()

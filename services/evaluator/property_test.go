@@ -248,12 +248,30 @@ func TestDiscardedMessagesAreSkipped(t *testing.T) {
 	})
 }
 
+func TestDiscardedPositionBeginsAnEpochAtTheFirstLaterStamp(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
+		store := open(t)
+		stream, add := startOfTrouble(t, store)
+		stream.discard(3)
+		time.Sleep(4 * fast.Verify) // it looks, finds the position gone, and waits for a later message
+		if p := position(t, store); p.Epoch != 1 || p.Seq != 3 {
+			t.Errorf("position %+v: nothing was folded, so nothing is to be committed", p)
+		}
+		add(4, time.Second, "b")
+		awaitCommitted(t, store, 4)
+		want := []string{"1:0:1:0 joined a >up ", "2:0:4:0 blind  > ", "2:0:4:1 joined b >up "}
+		if got := trimQuiet(storedLines(t, store)); !slices.Equal(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+	})
+}
+
 func TestMalformedIsSkippedAndUnknownVersionGivesUpTheLease(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
 		store := open(t)
 		stream, add := startOfTrouble(t, store)
 		raw := func(seq uint64, data string) {
-			m := encode(node.Message{Seq: seq, Stamp: node.Stamp(position(t, store).Stamp) + node.Stamp(time.Second)})
+			m := encode(node.Message{Seq: seq, Stamp: position(t, store).Stamp + node.Stamp(time.Second)})
 			m.Data = []byte(data)
 			stream.change(func() { stream.messages = append(stream.messages, m) })
 		}

@@ -170,7 +170,7 @@ func (r *memoryReader) Messages() <-chan bus.Message { return r.out }
 func (r *memoryReader) Err() error                   { return r.err }
 func (r *memoryReader) Stop() {
 	close(r.stop)
-	for range r.out { //nolint:revive // until run ends
+	for range r.out { // until run ends
 	}
 }
 

@@ -245,13 +245,11 @@ func TestCommitNeverPublishesWhatWasGivenUp(t *testing.T) {
 func TestCommitSkipsInTheMiddle(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	c := &committer{now: func() time.Time { return now }, inFlight: 2}
-	for _, s := range []*submission{
+	c.queue = []*submission{
 		{data: []byte("late"), until: now},
 		{data: []byte("first"), until: now.Add(time.Second)},
 		{data: []byte("gone"), until: now.Add(time.Second), gone: true},
 		{data: []byte("second"), until: now.Add(2 * time.Second)},
-	} {
-		c.queue = append(c.queue, s)
 	}
 	batch, limit := c.next()
 	if len(batch) != 2 || string(batch[0].data) != "first" || string(batch[1].data) != "second" || limit != 2*time.Second {

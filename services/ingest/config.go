@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -43,12 +44,11 @@ func (c Config) Warnings() []string {
 // ProcessConfig is the environment of ingest as a program of its own.
 type ProcessConfig struct {
 	Config
+	program.Logging
 	ListenAddr  string `envconfig:"LISTEN_ADDR" default:":8080" desc:"address for heartbeats"`
 	NATSURL     string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	NATSCreds   string `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string `envconfig:"METRICS_ADDR" default:"127.0.0.1:9101" desc:"address of /metrics, /healthz and /readyz"`
-	LogLevel    string `envconfig:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
-	LogFormat   string `envconfig:"LOG_FORMAT" desc:"json or console; console on a terminal, else json"`
 }
 
 // Check says what is not allowed.

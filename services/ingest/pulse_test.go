@@ -198,7 +198,7 @@ func TestSelfCheckHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // a test
+	defer l.Close()
 	c := newSelfCheck()
 	if err := c.setAddr(l.Addr().String()); err != nil {
 		t.Fatal(err)

@@ -81,7 +81,7 @@ func (c *selfCheck) get(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("check own address: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing was written
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("check own address: GET %s answered %s", url, resp.Status)
 	}

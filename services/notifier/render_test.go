@@ -104,13 +104,13 @@ func checkHTML(t *testing.T, html string) {
 	}
 	var open rune
 	for _, r := range rest {
-		switch {
-		case r == 1 || r == 3:
+		switch r {
+		case 1, 3:
 			if open != 0 {
 				t.Fatalf("nested tags in %q", html)
 			}
 			open = r
-		case r == 2 || r == 4:
+		case 2, 4:
 			if open != r-1 {
 				t.Fatalf("unbalanced tags in %q", html)
 			}

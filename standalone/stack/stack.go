@@ -173,12 +173,12 @@ func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Re
 	return evaluator.New(evaluator.Options{
 		ID: id, Partition: partition, Stream: evaluator.FromBus(b), Store: store,
 		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays,
-		Log: o.Log.With().Str("service", "evaluator").Logger(), Metrics: m,
+		Log: o.Log.With().Str("part", "evaluator").Logger(), Metrics: m,
 	})
 }
 
 func (s *Stack) newNotifier(o Options, store nodestore.Deliveries, m prometheus.Registerer) (*notifier.Service, error) {
-	log := o.Log.With().Str("service", "notifier").Logger()
+	log := o.Log.With().Str("part", "notifier").Logger()
 	opts := notifier.Options{ID: id, Store: store, Log: log, Metrics: m}
 	closeSender, err := o.Notifier.Apply(&opts, log)
 	if err != nil {
@@ -193,7 +193,7 @@ func newWeb(o Options, store nodestore.Reader, b *bus.Bus, m prometheus.Register
 		Store: store, Commands: b, Partition: partition,
 		SiteTitle: o.Web.SiteTitle, Username: o.Web.Username, Password: o.Web.Password,
 		AdminToken: o.Web.AdminToken, PublicURL: o.Web.PublicURL, AgentHint: true,
-		Log: o.Log.With().Str("service", "web").Logger(), Metrics: m,
+		Log: o.Log.With().Str("part", "web").Logger(), Metrics: m,
 	})
 }
 
@@ -201,7 +201,7 @@ func newIngest(o Options, b *bus.Bus, m prometheus.Registerer) (*ingest.Service,
 	return ingest.New(ingest.Options{
 		ID: id, Secret: o.Ingest.SharedSecret, Partition: partition, Bus: b,
 		TrustedProxies: o.Ingest.TrustedProxies,
-		Log:            o.Log.With().Str("service", "ingest").Logger(), Metrics: m,
+		Log:            o.Log.With().Str("part", "ingest").Logger(), Metrics: m,
 	})
 }
 

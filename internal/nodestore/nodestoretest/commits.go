@@ -214,7 +214,7 @@ func randomChanges(t *testing.T, d *database) {
 
 // largeCommit is larger than any engine writes in one statement.
 func largeCommit(t *testing.T, d *database) {
-	const size = 12_000
+	const size = 6_000
 	o := acquire(t, d, "a")
 	var c node.Changes
 	for i := range size {

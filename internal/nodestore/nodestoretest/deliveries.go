@@ -277,9 +277,8 @@ func replyTo(t *testing.T, d *database) {
 		"a monitor event ends nothing":     {[]step{{down, 11}, {node.Event{Kind: node.Hearing}, waits}}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDatabase(t, d.open)
-			o, c := acquire(t, d, "owner"), join(t, d, name) // all in one database: each chat begins behind the others
-			c.skip(t)
+			o, c := acquire(t, d, "owner"), join(t, d, name)
+			c.skip(t) // all histories are in one database, and each has a chat of its own
 			for _, s := range tc.steps {
 				e := s.e
 				if e.NodeID != "" {

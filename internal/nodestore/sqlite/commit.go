@@ -69,7 +69,10 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 	}
 	c = standardsql.CleanChanges(c)
 	err = s.engine.transact(ctx, s.engine.writer, func(tx *sql.Tx) error {
-		w := commit{ctx: ctx, tx: tx, statements: s.commit, partition: l.Partition, now: s.engine.now().UnixNano()}
+		w := commit{ctx: ctx, partition: l.Partition, now: s.engine.now().UnixNano()}
+		for _, stmt := range s.commit {
+			w.statements = append(w.statements, tx.StmtContext(ctx, stmt))
+		}
 		p := c.Clock.Position
 		if w.exec(fence, p.Epoch, int64(p.Created), int64(p.Seq), int64(p.Stamp), clock, w.now,
 			l.Partition, l.Term, from.Epoch, int64(from.Seq)) == 0 && w.err == nil {
@@ -87,7 +90,6 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 // commit is one commit under way. After the first error it does nothing more.
 type commit struct {
 	ctx        context.Context
-	tx         *sql.Tx
 	statements statements
 	partition  int
 	now        int64
@@ -99,7 +101,7 @@ func (w *commit) exec(s statement, args ...any) (n int64) {
 	if w.err != nil {
 		return 0
 	}
-	r, err := w.tx.StmtContext(w.ctx, w.statements[s]).ExecContext(w.ctx, args...)
+	r, err := w.statements[s].ExecContext(w.ctx, args...)
 	if err == nil {
 		n, err = r.RowsAffected()
 	}

@@ -209,3 +209,12 @@ func TestCloseTwice(t *testing.T) {
 		t.Error("a closed store answers")
 	}
 }
+
+func BenchmarkCommit(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "monitor.db"), time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.BenchmarkCommit(b, s)
+}

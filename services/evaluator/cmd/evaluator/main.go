@@ -59,11 +59,11 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 	defer nats.Close()
 
 	fold := func(ctx context.Context) error {
-		store, err := program.Await(ctx, log, "the database", func(ctx context.Context) (nodestore.Store, error) {
+		store, err := program.Await(ctx, log, "the database", nodestore.Passing, func(ctx context.Context) (nodestore.Store, error) {
 			return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 		})
 		if err != nil {
-			return nil //nolint:nilerr // told to stop while waiting
+			return err
 		}
 		defer store.Close()
 		service, err := evaluator.New(evaluator.Options{

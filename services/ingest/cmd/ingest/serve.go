@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -14,6 +12,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/lifecycle"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
 )
@@ -32,9 +31,9 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 	for _, w := range cfg.Warnings() {
 		log.Warn().Msg(w)
 	}
-	id := instance()
+	id := program.Instance("ingest")
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds, OnChange: connectionLog(log),
+		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds, OnChange: program.ConnectionLog(log, "NATS"),
 	})
 	if err != nil {
 		return err
@@ -81,25 +80,6 @@ func front(health *httpserver.Health, service *ingest.Service) http.Handler {
 	health.Mount(r)
 	r.Handle("/*", service.Handler())
 	return r
-}
-
-// instance names this process: the host, and something that no other on it has.
-func instance() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "ingest"
-	}
-	return host + "-" + rand.Text()[:6]
-}
-
-func connectionLog(log zerolog.Logger) func(error) {
-	return func(err error) {
-		if err != nil {
-			log.Warn().Err(err).Msg("NATS connection lost")
-			return
-		}
-		log.Info().Msg("NATS connected")
-	}
 }
 
 // ensureStreams makes the streams as soon as NATS is there, and again should they be gone.

@@ -89,11 +89,11 @@ func show(ops *httpserver.Switch, figures http.Handler, s *notifier.Service) {
 
 // tell waits for the database and runs the service on it.
 func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, nats *bus.Bus, started func(*notifier.Service)) error {
-	store, err := program.Await(ctx, o.Log, "the database", func(ctx context.Context) (nodestore.Store, error) {
+	store, err := program.Await(ctx, o.Log, "the database", nodestore.Passing, func(ctx context.Context) (nodestore.Store, error) {
 		return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 	})
 	if err != nil {
-		return nil //nolint:nilerr // told to stop while waiting
+		return err
 	}
 	defer store.Close()
 	o.Store = store

@@ -22,9 +22,9 @@ var _ nodestore.Reader = (*lateStore)(nil)
 
 // run opens the store, however long that takes, and closes it when ctx ends.
 func (l *lateStore) run(ctx context.Context, log zerolog.Logger) error {
-	store, err := program.Await(ctx, log, "the database", l.open)
+	store, err := program.Await(ctx, log, "the database", nodestore.Passing, l.open)
 	if err != nil {
-		return nil //nolint:nilerr // told to stop while waiting
+		return err
 	}
 	l.store.Store(&store)
 	<-ctx.Done()

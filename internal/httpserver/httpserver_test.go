@@ -1,0 +1,138 @@
+package httpserver_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run serves h until the returned function is called, which returns what Run did.
+func run(t *testing.T, h http.Handler) (url string, stop func() error) {
+	t.Helper()
+	s, err := httpserver.New("127.0.0.1:0", h, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return "http://" + s.Addr().String(), func() error { cancel(); return <-done }
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestARequestAtHandIsAnsweredWhenTheServerStops(t *testing.T) {
+	began, finish := make(chan struct{}), make(chan struct{})
+	url, stop := run(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(began)
+		<-finish
+		_, _ = io.WriteString(w, "done")
+	}))
+	answered := make(chan string, 1)
+	go func() { _, body := get(t, url); answered <- body }()
+	<-began
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	close(finish)
+	if body := <-answered; body != "done" {
+		t.Errorf("answered %q", body)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+func TestAHungRequestDoesNotHoldTheStop(t *testing.T) {
+	began := make(chan struct{})
+	url, stop := run(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+	}))
+	conn, err := net.Dial("tcp", url[len("http://"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-began
+	at := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if took := time.Since(at); took > 4*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+func TestReadinessNamesTheBrokenPart(t *testing.T) {
+	var broken error
+	h := httpserver.NewHealth(
+		httpserver.Check{Name: "NATS", Run: func(context.Context) error { return nil }},
+		httpserver.Check{Name: "database", Run: func(context.Context) error { return broken }},
+	)
+	r := chi.NewRouter()
+	h.Mount(r)
+	url, stop := run(t, r)
+	defer func() { _ = stop() }()
+	want := func(path string, code int, body string) {
+		t.Helper()
+		if c, b := get(t, url+path); c != code || b != body {
+			t.Errorf("%s: %d %q, want %d %q", path, c, b, code, body)
+		}
+	}
+	want("/readyz", 200, "ok\n")
+	broken = errors.New("connection refused")
+	want("/readyz", 503, "database: connection refused\n")
+	want("/healthz", 200, "ok\n")
+	h.Drain()
+	want("/readyz", 503, "database: connection refused\nstopping\n")
+}
+
+func TestSwitchAnswersBeforeAndAfter(t *testing.T) {
+	s, err := httpserver.NewSwitch("127.0.0.1:0", zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	url := "http://" + s.Addr().String()
+	if code, _ := get(t, url); code != http.StatusServiceUnavailable {
+		t.Errorf("before Serve: %d", code)
+	}
+	s.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	if code, _ := get(t, url); code != http.StatusTeapot {
+		t.Errorf("after Serve: %d", code)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,107 @@
+package program_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+type config struct {
+	program.Logging
+	Token settings.Secret `envconfig:"TEST_TOKEN" desc:"a token"`
+	Count int             `envconfig:"TEST_COUNT" default:"7" allowed:"a whole number" desc:"how many"`
+}
+
+// run gives the exit status and what was written.
+func run(t *testing.T, serve func(context.Context, config) error, args ...string) (code int, out, errors string) {
+	t.Helper()
+	var cfg config
+	var stdout, stderr bytes.Buffer
+	code = program.Program{
+		Name: "thing", Summary: "does things.", Config: &cfg,
+		Serve: func(ctx context.Context, _ zerolog.Logger) error { return serve(ctx, cfg) },
+	}.Run(t.Context(), args, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestServeGetsTheSettings(t *testing.T) {
+	t.Setenv("TEST_COUNT", "3")
+	got := 0
+	if code, _, _ := run(t, func(_ context.Context, c config) error { got = c.Count; return nil }); code != program.Succeeded || got != 3 {
+		t.Errorf("status %d, count %d", code, got)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	fail := func(context.Context, config) error { return errors.New("no disk") }
+	if code, _, text := run(t, fail); code != program.Failed || !strings.Contains(text, "no disk") {
+		t.Errorf("a failure: %d %q", code, text)
+	}
+	never := func(context.Context, config) error { t.Error("it served"); return nil }
+	for _, args := range [][]string{{"--nonsense"}, {"word"}} {
+		if code, _, text := run(t, never, args...); code != program.Misused || strings.Count(text, "\n") != 1 {
+			t.Errorf("%v: %d %q, want one line", args, code, text)
+		}
+	}
+	t.Setenv("TEST_COUNT", "many")
+	if code, _, text := run(t, never); code != program.Misused || text != "thing: TEST_COUNT=many is not allowed: it must be a whole number\n" {
+		t.Errorf("a bad value: %d %q", code, text)
+	}
+	t.Setenv("TEST_COUNT", "1")
+	t.Setenv("LOG_LEVEL", "loud")
+	if code, _, text := run(t, never); code != program.Misused || !strings.Contains(text, "LOG_LEVEL=loud") {
+		t.Errorf("a bad log level: %d %q", code, text)
+	}
+}
+
+func TestHelpNamesEveryVariableOnce(t *testing.T) {
+	t.Setenv("TEST_TOKEN", "hush")
+	code, out, _ := run(t, nil, "--help")
+	for _, want := range []string{"thing: does things.", "TEST_COUNT", "how many", "LOG_LEVEL", "TEST_TOKEN"} {
+		if strings.Count(out, want) != 1 {
+			t.Errorf("%q stands %d times in\n%s", want, strings.Count(out, want), out)
+		}
+	}
+	if code != program.Succeeded || strings.Contains(out, "hush") {
+		t.Errorf("status %d\n%s", code, out)
+	}
+}
+
+func passing(err error) bool { return err.Error() != "wrong password" }
+
+func TestAwaitGivesUpWhenWaitingCannotHelp(t *testing.T) {
+	_, err := program.Await(t.Context(), zerolog.Nop(), "it", passing, func(context.Context) (int, error) {
+		return 0, errors.New("wrong password")
+	})
+	if err == nil || err.Error() != "wrong password" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAwaitTriesAgainAndEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	tries := 0
+	v, err := program.Await(ctx, zerolog.Nop(), "it", passing, func(context.Context) (int, error) {
+		if tries++; tries < 2 {
+			return 0, errors.New("not yet")
+		}
+		return 42, nil
+	})
+	if v != 42 || err != nil || tries != 2 {
+		t.Errorf("%d, %v after %d tries", v, err, tries)
+	}
+	_, err = program.Await(ctx, zerolog.Nop(), "it", passing, func(context.Context) (int, error) {
+		cancel()
+		return 0, errors.New("never")
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
+	}
+}
