@@ -30,8 +30,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestConformance(t *testing.T) {
+	databases := emptied{t: t}
 	nodestoretest.Run(t, func(t *testing.T) nodestoretest.Opener {
-		url := postgrestest.Shared(t).NewDatabase(t)
+		url := databases.take(t)
 		return func(t *testing.T) nodestore.Store {
 			t.Helper()
 			s, err := Open(t.Context(), url, Options{MaxConns: 4})
@@ -41,6 +42,42 @@ func TestConformance(t *testing.T) {
 			return s
 		}
 	})
+}
+
+// emptied hands out databases, and those that a check has done with once more: emptying one takes a tenth of the
+// time of making one.
+type emptied struct {
+	t    *testing.T // whose end is the databases' end
+	mu   sync.Mutex
+	free []string
+}
+
+func (e *emptied) take(t *testing.T) (url string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := len(e.free); n > 0 {
+		url, e.free = e.free[n-1], e.free[:n-1]
+	} else {
+		url = postgrestest.Shared(e.t).NewDatabase(e.t)
+	}
+	t.Cleanup(func() { e.giveBack(t, url) })
+	return url
+}
+
+func (e *emptied) giveBack(t *testing.T, url string) {
+	c, err := pgx.Connect(context.Background(), url)
+	if err == nil {
+		defer c.Close(context.Background())
+		_, err = c.Exec(context.Background(), `TRUNCATE partitions, nodes, deleted_nodes, events, chats, cursors,
+			notifications, deliveries RESTART IDENTITY`)
+	}
+	if err != nil {
+		t.Errorf("empty a database: %v", err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = append(e.free, url)
 }
 
 var settings = node.Settings{Threshold: time.Minute, MaxNodes: 10}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -97,7 +97,7 @@ func TestThePageComesBeforeDatabaseAndNATS(t *testing.T) {
 	var there atomic.Bool
 	open := func(context.Context) (nodestore.Store, error) {
 		if !there.Load() {
-			return nil, errors.New("connection refused")
+			return nil, fmt.Errorf("%w: connection refused", nodestore.ErrUnavailable)
 		}
 		return store, nil
 	}
