@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -143,6 +145,62 @@ func TestAsFourPrograms(t *testing.T) {
 		}
 	}
 	suite(t, s)
+	t.Run("NATS off for longer than the threshold", func(t *testing.T) { s.testNATSOff(t, c) })
+	t.Run("the database off for longer than the threshold", func(t *testing.T) { s.testDatabaseOff(t, c) })
+}
+
+// While NATS is off agents get 503 at once. Nobody is lost for it, and what was refused does not land later.
+func (s *system) testNATSOff(t *testing.T, c *cluster.Cluster) {
+	s.keepAlive(t, "nats-1", "nats-2", "nats-3", "nats-4")
+	for _, id := range []string{"nats-1", "nats-4"} {
+		s.awaitRow(t, id, func(r row) bool { return r.Computed == "UP" })
+	}
+	c.NATS.Kill()
+	began := time.Now()
+	code, _ := s.post(t, secret, []byte(`{"node_id":"refused","status":"UP"}`))
+	if took := time.Since(began); code != http.StatusServiceUnavailable || took > 2500*time.Millisecond {
+		t.Errorf("without NATS: %d after %v, want 503 within 2 s", code, took)
+	}
+	time.Sleep(threshold + 2*time.Second)
+	if err := c.NATS.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitRow(t, "nats-1", func(r row) bool { return r.Computed == "UP" && r.AgeSec <= 1 })
+	time.Sleep(threshold + time.Second)
+	if m := s.find("LOST", "nats-"); len(m) != 0 {
+		t.Errorf("healthy nodes were told because NATS was off:\n%s", show(m))
+	}
+	if i := slices.IndexFunc(s.rows(t), func(r row) bool { return r.NodeID == "refused" }); i >= 0 {
+		t.Error("a heartbeat that was answered 503 landed after NATS was back")
+	}
+}
+
+// While the database is off heartbeats are accepted. What happened meanwhile is told afterwards, once, and no more.
+func (s *system) testDatabaseOff(t *testing.T, c *cluster.Cluster) {
+	s.keepAlive(t, "db-1", "db-2", "db-3", "db-4")
+	for _, id := range []string{"db-1", "db-4"} {
+		s.awaitRow(t, id, func(r row) bool { return r.Computed == "UP" })
+	}
+	if err := c.Postgres.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	s.report(t, "db-down", "DOWN", "reason=no_p2pd")
+	time.Sleep(threshold + 2*time.Second)
+	s.report(t, "db-down-2", "DOWN", "reason=no_p2pd")
+	if err := c.Postgres.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	s.told(t, 20*time.Second, "db-down", "no_p2pd")
+	s.told(t, 20*time.Second, "db-down-2", "no_p2pd")
+	time.Sleep(threshold)
+	for _, r := range s.rows(t) {
+		if strings.HasPrefix(r.NodeID, "db-") && len(r.NodeID) == 4 && r.Computed != "UP" {
+			t.Errorf("a healthy node is %+v", r)
+		}
+	}
+	if m := s.find("LOST", "db-1"); len(m) != 0 {
+		t.Errorf("healthy nodes were told because the database was off:\n%s", show(m))
+	}
 }
 
 func showLogs(t *testing.T, dir string) {

@@ -68,8 +68,9 @@ func (e *emptied) giveBack(t *testing.T, url string) {
 	c, err := pgx.Connect(context.Background(), url)
 	if err == nil {
 		defer c.Close(context.Background())
-		_, err = c.Exec(context.Background(), `TRUNCATE partitions, nodes, deleted_nodes, events, chats, cursors,
-			notifications, deliveries RESTART IDENTITY`)
+		_, err = c.Exec(context.Background(), `DO $$ BEGIN EXECUTE (
+			SELECT 'TRUNCATE ' || string_agg(tablename, ', ') || ' RESTART IDENTITY' FROM pg_tables
+			WHERE schemaname = 'public' AND tablename <> 'schema_version'); END $$`)
 	}
 	if err != nil {
 		t.Errorf("empty a database: %v", err)
@@ -201,6 +202,19 @@ func TestSettingsOfSessions(t *testing.T) {
 		var got string
 		if err := s.pool.QueryRow(t.Context(), "SHOW "+name).Scan(&got); err != nil || got != want {
 			t.Errorf("%s is %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
+
+// Whatever the database's locale is, ids are ordered by their bytes.
+func TestIdsAreOrderedByBytes(t *testing.T) {
+	s := newStore(t, postgrestest.Shared(t).NewDatabase(t))
+	for _, column := range []string{"nodes.id", "deleted_nodes.id", "events.id", "events.node_id", "chats.chat"} {
+		table, name, _ := strings.Cut(column, ".")
+		var collation string
+		if err := s.pool.QueryRow(t.Context(), `SELECT collation_name FROM information_schema.columns
+			WHERE table_name = $1 AND column_name = $2 AND collation_name IS NOT NULL`, table, name).Scan(&collation); err != nil || collation != "C" {
+			t.Errorf("%s has collation %q, %v, want C", column, collation, err)
 		}
 	}
 }
