@@ -28,13 +28,13 @@ type Address struct {
 
 // NewAddress makes a finder that fetches command when it is an http(s) address and else runs it in a shell.
 func NewAddress(command, version string, now func() time.Time) *Address {
-	return &Address{command: command, now: now, http: &http.Client{Transport: once{version}}}
+	return &Address{command: command, now: now, http: &http.Client{Transport: oneShot{version}}}
 }
 
-// once fetches as what it is, over a connection of its own: an hour is too long to keep one.
-type once struct{ version string }
+// oneShot fetches as what it is, over a connection of its own: an hour is too long to keep one.
+type oneShot struct{ version string }
 
-func (o once) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o oneShot) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Close = true
 	r.Header.Set("User-Agent", "gensyn-agent/"+o.version)

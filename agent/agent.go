@@ -100,28 +100,26 @@ func LocalProbes(c Config) []probe.Probe {
 func (a *Agent) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		begun := a.Now()
-		h, err := a.report(ctx, a.Config.Interval)
-		if ctx.Err() != nil {
-			return
+		if h, err := a.report(ctx, a.Config.Interval); err == nil {
+			a.journal.accepted(h)
 		}
-		a.journal.record(h, err)
 		next := begun.Add(a.stray(a.Config.Interval, jitter))
 		wait(ctx, next.Sub(a.Now()))
 	}
 }
 
-// Once reports one time, trying again for less than an interval. Nil means that the monitor accepted it.
+// Once reports one time, trying again for less than an interval. It returns nil when the monitor accepted the report;
+// an error has been logged.
 func (a *Agent) Once(ctx context.Context) error {
 	h, err := a.report(ctx, 0)
-	if err != nil {
-		return err
+	if err == nil {
+		a.journal.accepted(h)
 	}
-	a.Log.Printf("heartbeat accepted: %s", describe(h))
-	return nil
+	return err
 }
 
 // report collects and sends until it is accepted, refused for good, or time for the next. Each attempt tells anew how
-// the node is, so that no old state arrives after a newer one.
+// the node is, so that no old state arrives after a newer one. Failures go to the journal.
 func (a *Agent) report(ctx context.Context, interval time.Duration) (contract.Heartbeat, error) {
 	deadline := a.Now().Add(lastAttempt(a.Config.Interval))
 	for backoff := firstBackoff; ; backoff = min(2*backoff, mostBackoff) {
@@ -131,9 +129,10 @@ func (a *Agent) report(ctx context.Context, interval time.Duration) (contract.He
 			return h, ctx.Err()
 		}
 		err := a.Send(ctx, h)
-		if err == nil {
-			return h, nil
+		if err == nil || ctx.Err() != nil {
+			return h, err
 		}
+		a.journal.failed(err.Error())
 		failure, ok := errors.AsType[*SendError](err)
 		if !ok || !failure.Retry {
 			return h, err

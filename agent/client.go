@@ -152,11 +152,14 @@ func (c *Client) unreached(ctx context.Context, err error) error {
 }
 
 func (c *Client) trouble(err error) string {
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		if name.IsNotFound {
+			return fmt.Sprintf("there is no host %s: check SERVER_URL", name.Name)
+		}
+		return fmt.Sprintf("the name %s cannot be looked up: the name server does not answer well", name.Name)
+	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return fmt.Sprintf("no answer from %s within %v", c.host, requestTimeout)
-	}
-	if name, ok := errors.AsType[*net.DNSError](err); ok {
-		return fmt.Sprintf("the name %s cannot be looked up: %s", name.Name, name.Err)
 	}
 	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return fmt.Sprintf("the certificate of %s is not trusted: %v", c.host, cert.Err)

@@ -23,12 +23,8 @@ type journal struct {
 	remind  time.Time
 }
 
-// record takes the outcome of one report.
-func (j *journal) record(h contract.Heartbeat, err error) {
-	if err != nil {
-		j.failed(err.Error())
-		return
-	}
+// accepted takes a report that was accepted.
+func (j *journal) accepted(h contract.Heartbeat) {
 	if j.trouble != "" {
 		j.log.Printf("heartbeats are accepted again after %v", j.lasted())
 		j.trouble = ""
@@ -39,6 +35,7 @@ func (j *journal) record(h contract.Heartbeat, err error) {
 	}
 }
 
+// failed takes the reason of an attempt that was not accepted.
 func (j *journal) failed(why string) {
 	now := j.now()
 	switch {

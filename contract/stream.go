@@ -78,13 +78,15 @@ var ErrUnknownVersion = errors.New("message version is unknown to this program: 
 // DecodeBatch reads a batch. A foreign version gives ErrUnknownVersion, anything else unreadable another error.
 func DecodeBatch(data []byte) (Batch, error) {
 	var b Batch
-	return b, decode(data, &b)
+	err := decode(data, &b)
+	return b, err
 }
 
 // DecodeCommand reads a command. Errors as for DecodeBatch.
 func DecodeCommand(data []byte) (Command, error) {
 	var c Command
-	return c, decode(data, &c)
+	err := decode(data, &c)
+	return c, err
 }
 
 // decode looks at the version alone first: a newer message may differ in every other field.

@@ -206,8 +206,11 @@ func (b *Bus) OnEvent(f func(data []byte)) (stop func(), err error) {
 // unavailable adds ErrUnavailable to what may be cured by waiting; a closed connection, a full disk, no leader, no
 // answer: for a caller they are one.
 func unavailable(err error) error {
-	if errors.Is(err, context.Canceled) {
+	switch {
+	case errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // there is no such buffer here: see Connect
+		return fmt.Errorf("%w: not connected", ErrUnavailable)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
