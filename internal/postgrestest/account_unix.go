@@ -49,7 +49,7 @@ func (a *account) own(path string) error {
 		if err != nil {
 			return err
 		}
-		if owner, ok := info.Sys().(*syscall.Stat_t); info.Mode()&0o001 == 0 && !(ok && int(owner.Uid) == a.uid) {
+		if owner, ok := info.Sys().(*syscall.Stat_t); info.Mode()&0o001 == 0 && (!ok || int(owner.Uid) != a.uid) {
 			return fmt.Errorf("user %s cannot enter %s: set TMPDIR to a folder that all may enter", a.name, dir)
 		}
 		if dir == filepath.Dir(dir) {

@@ -130,7 +130,7 @@ func (s *Server) Restart() error {
 				s.process = p
 				return nil
 			}
-			p.end(syscall.SIGQUIT)
+			_ = p.end(syscall.SIGQUIT)
 		}
 		// After Kill, what is left of the old server may need a moment to go away.
 		if time.Now().After(deadline) || !errors.Is(err, errEnded) {
@@ -178,7 +178,7 @@ func (s *Server) await(p *process, deadline time.Time) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%w: %v", errEnded, p.err)
+			return fmt.Errorf("%w: %w", errEnded, p.err)
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):

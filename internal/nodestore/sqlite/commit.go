@@ -52,7 +52,7 @@ func putNodeText() string {
 
 func prepare(ctx context.Context, db *sql.DB) (out statements, err error) {
 	for _, text := range texts {
-		s, err := db.PrepareContext(ctx, text)
+		s, err := db.PrepareContext(ctx, text) //nolint:sqlclosecheck // closed with the database
 		if err != nil {
 			return out, fmt.Errorf("prepare %q: %w", text, err)
 		}

@@ -180,7 +180,7 @@ func (t transaction) Exec(ctx context.Context, query string, args ...any) (int64
 
 // Query implements standardsql.Tx.
 func (t transaction) Query(ctx context.Context, query string, args ...any) (standardsql.Rows, error) {
-	r, err := t.QueryContext(ctx, query, args...)
+	r, err := t.QueryContext(ctx, query, args...) //nolint:rowserrcheck // left to whoever reads them
 	if err != nil {
 		return nil, err
 	}
