@@ -34,7 +34,8 @@ race: ## tests with the race detector
 	go test -race -timeout 9m $(PACKAGES)
 
 dev: deps ## everything as separate programs on a private NATS and Postgres, for trying by hand
-	go run ./e2e/cmd/dev
+	go build -o bin/dev ./e2e/cmd/dev
+	exec bin/dev
 
 build: ## all programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./standalone ./services/*/cmd/* ./agent/cmd/gensyn-agent

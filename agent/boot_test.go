@@ -43,8 +43,8 @@ func TestBoot(t *testing.T) {
 // TestBootOfThisMachine: on Linux both are known, and seq counts milliseconds.
 func TestBootOfThisMachine(t *testing.T) {
 	b := NewBoot("/proc")
-	id, first := b.Now()
 	begun := time.Now()
+	id, first := b.Now()
 	if known := runtime.GOOS == "linux"; (id != "") != known || (first > 0) != known {
 		t.Fatalf("%q, %d on %s", id, first, runtime.GOOS)
 	}

@@ -143,8 +143,6 @@ func (c *Client) advice(resp *http.Response, detail string) string {
 
 // unreached puts the error of a request without an answer into words that do not change from attempt to attempt.
 func (c *Client) unreached(ctx context.Context, err error) error {
-	// A connection that failed once is not to be trusted with the next heartbeat.
-	c.Close()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -2,12 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	_ "time/tzdata" // TZ works on machines without a zone database
 
@@ -73,14 +75,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func serve(ctx context.Context, cfg config, log zerolog.Logger, stdout io.Writer) error {
-	made := cfg.SharedSecret == ""
-	if made {
-		secret, err := stack.Secret(cfg.DataDir)
-		if err != nil {
-			return err
-		}
-		cfg.SharedSecret = secret
-	}
 	s, err := stack.New(ctx, stack.Options{
 		DataDir: cfg.DataDir, ListenAddr: cfg.ListenAddr,
 		Ingest: cfg.IngestConfig, Evaluator: cfg.EvaluatorConfig, Notifier: cfg.NotifierConfig, Web: cfg.WebConfig,
@@ -89,26 +83,32 @@ func serve(ctx context.Context, cfg config, log zerolog.Logger, stdout io.Writer
 	if err != nil {
 		return err
 	}
-	welcome(stdout, s.Addr(), cfg, made)
+	welcome(stdout, s, cfg)
 	return s.Run(ctx)
 }
 
 // welcome says what a newcomer needs next. The secret is shown only when it was made here.
-func welcome(w io.Writer, addr net.Addr, cfg config, made bool) {
-	secret := `"$SHARED_SECRET"`
+func welcome(w io.Writer, s *stack.Stack, cfg config) {
+	made := s.MadeSecret() != ""
+	secret := "'<your SHARED_SECRET>'"
 	if made {
-		secret = cfg.SharedSecret.Reveal()
+		secret = s.MadeSecret().Reveal()
 	}
-	url := pageURL(addr)
+	local, public := pageURL(s.Addr()), cfg.WebConfig.PublicURL
+	elsewhere := "(on another machine: this machine's public address instead of localhost)"
+	if public != "" {
+		elsewhere = "(on another machine: " + public + ")"
+	}
 	_, _ = fmt.Fprintf(w, `
 Gensyn Monitor is running.
 
   Page:   %s
   Agent:  SERVER_URL=%s SHARED_SECRET=%s go run ./agent/cmd/gensyn-agent run
-          (on another machine: this machine's public address instead of localhost)
-`, url, url, secret)
+          %s
+`, cmp.Or(public, local), local, secret, elsewhere)
 	if made {
-		_, _ = fmt.Fprintf(w, "  Secret: made and kept in %s/%s; set SHARED_SECRET to use your own.\n", cfg.DataDir, stack.SecretFile)
+		_, _ = fmt.Fprintf(w, "  Secret: made and kept in %s; set SHARED_SECRET to use your own.\n",
+			filepath.Join(cfg.DataDir, stack.SecretFile))
 	}
 	if !cfg.Telegram() {
 		_, _ = fmt.Fprint(w, `

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +62,11 @@ func Connect(o Options) (*Bus, error) {
 	if o.OnChange != nil {
 		opts = append(opts, connectionNews(closing, o.OnChange)...)
 	}
+	if o.InProcess == nil {
+		if err := checkURL(o.URL); err != nil {
+			return nil, err
+		}
+	}
 	nc, err := nats.Connect(o.URL, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
@@ -70,6 +77,17 @@ func Connect(o Options) (*Bus, error) {
 		return nil, fmt.Errorf("JetStream: %w", err)
 	}
 	return &Bus{nc: nc, js: js, closing: closing}, nil
+}
+
+// checkURL never shows the value: it may hold a password, and the errors of net/url do show it.
+func checkURL(list string) error {
+	for one := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Host == "" {
+			return errors.New("NATS_URL is not allowed: it must be addresses such as nats://127.0.0.1:4222, separated by commas")
+		}
+	}
+	return nil
 }
 
 // connectionNews says when the connection comes and goes, but not that it was closed here.
@@ -113,11 +131,11 @@ type StreamLimits struct {
 const (
 	// DefaultMaxBytes is 48 hours of 100,000 nodes at a heartbeat a minute and 400 bytes each, and then some.
 	DefaultMaxBytes = 128 << 30
-	minMaxBytes     = 64 << 20
+	minMaxBytes     = 16 << 20
 
 	heartbeatsMaxAge = 48 * time.Hour
 	eventsMaxAge     = 7 * 24 * time.Hour
-	eventsMaxBytes   = 64 << 20
+	eventsMaxBytes   = 16 << 20
 )
 
 // EnsureStreams makes the partition's streams, or leaves them as they are when they exist.
@@ -164,9 +182,18 @@ func (b *Bus) ensureLargest(ctx context.Context, cfg jetstream.StreamConfig) err
 }
 
 func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
-	_, err := b.js.CreateStream(ctx, cfg)
-	if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+	// Creating one that exists would ask for its room a second time.
+	_, err := b.js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.js.CreateStream(ctx, cfg)
+	}
+	var api *jetstream.APIError
+	switch {
+	case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // another was quicker
 		return nil
+	case errors.As(err, &api) && api.ErrorCode == errInsufficientStorage:
+		return fmt.Errorf("make stream %s: the disk of NATS is too small, it needs %d MiB more: %w",
+			cfg.Name, cfg.MaxBytes>>20, unavailable(err))
 	}
 	return fmt.Errorf("make stream %s: %w", cfg.Name, unavailable(err))
 }

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -29,8 +32,11 @@ type Server struct {
 // New binds addr. The handler is served by Run.
 func New(addr string, handler http.Handler, log zerolog.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on %s: another program uses this port: stop it, or choose another address", addr)
+	case err != nil:
+		return nil, fmt.Errorf("listen on %s: %w: it must be an address such as :8080 or 127.0.0.1:8080", addr, err)
 	}
 	return &Server{listener: l, log: log, server: &http.Server{
 		Handler:           handler,
@@ -39,6 +45,7 @@ func New(addr string, handler http.Handler, log zerolog.Logger) (*Server, error)
 		WriteTimeout:      20 * time.Second,
 		IdleTimeout:       90 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
 	}}, nil
 }
 
@@ -84,30 +91,53 @@ func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
 // Drain makes the service not ready while it still answers, so that it gets no new requests.
 func (h *Health) Drain() { h.draining.Store(true) }
 
-// Mount adds the two paths to a router.
-func (h *Health) Mount(r chi.Router) {
+// Mount adds the two paths to a public router: what is wrong with the broken parts is told to this machine alone,
+// their names to everybody.
+func (h *Health) Mount(r chi.Router) { h.mount(r, IsLocal) }
+
+func (h *Health) mount(r chi.Router, trusted func(*http.Request) bool) {
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok\n") })
-	r.Get("/readyz", h.ready)
+	r.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {
+		broken := h.broken(r.Context(), trusted(r))
+		if len(broken) == 0 {
+			answer(w, http.StatusOK, "ok\n")
+			return
+		}
+		answer(w, http.StatusServiceUnavailable, strings.Join(broken, "\n")+"\n")
+	})
 }
 
-func (h *Health) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+// broken names the parts that do not work, sorted, with or without the reason.
+func (h *Health) broken(ctx context.Context, reasons bool) []string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	var broken []string
 	if h.draining.Load() {
 		broken = append(broken, "stopping")
 	}
 	for _, c := range h.checks {
-		if err := c.Run(ctx); err != nil {
+		err := c.Run(ctx)
+		switch {
+		case err != nil && reasons:
 			broken = append(broken, c.Name+": "+err.Error())
+		case err != nil:
+			broken = append(broken, c.Name)
 		}
 	}
-	if len(broken) == 0 {
-		answer(w, http.StatusOK, "ok\n")
-		return
-	}
 	slices.Sort(broken)
-	answer(w, http.StatusServiceUnavailable, strings.Join(broken, "\n")+"\n")
+	return slices.Compact(broken)
+}
+
+// IsLocal reports whether a request comes from this machine, and not for others through a proxy on it. A proxy is known
+// by the headers it adds; nginx, which adds none unless told, by the HTTP/1.0 that it speaks unless told.
+func IsLocal(r *http.Request) bool {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"} {
+		if r.Header.Values(name) != nil {
+			return false
+		}
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback() && r.ProtoAtLeast(1, 1)
 }
 
 func answer(w http.ResponseWriter, status int, text string) {
@@ -120,7 +150,7 @@ func answer(w http.ResponseWriter, status int, text string) {
 // NewOps is the handler for METRICS_ADDR: /metrics, /healthz and /readyz, for machines, never for the public.
 func NewOps(h *Health, metrics http.Handler) http.Handler {
 	r := chi.NewRouter()
-	h.Mount(r)
+	h.mount(r, func(*http.Request) bool { return true })
 	r.Method(http.MethodGet, "/metrics", metrics)
 	return r
 }

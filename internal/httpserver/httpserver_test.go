@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -113,6 +114,35 @@ func TestReadinessNamesTheBrokenPart(t *testing.T) {
 	want("/healthz", 200, "ok\n")
 	h.Drain()
 	want("/readyz", 503, "database: connection refused\nstopping\n")
+}
+
+func TestOthersAreToldTheNameOfTheBrokenPartAlone(t *testing.T) {
+	h := httpserver.NewHealth(httpserver.Check{Name: "database", Run: func(context.Context) error {
+		return errors.New("10.1.2.3 refuses")
+	}})
+	r := chi.NewRouter()
+	h.Mount(r)
+	ask := func(handler http.Handler, peer, forwarded string) string {
+		req := httptest.NewRequest(http.MethodGet, "/readyz", nil)
+		req.RemoteAddr = peer
+		if forwarded != "" {
+			req.Header.Set("X-Forwarded-For", forwarded)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		return w.Body.String()
+	}
+	const public, whole = "database\n", "database: 10.1.2.3 refuses\n"
+	for _, c := range []struct{ peer, forwarded, want string }{
+		{"203.0.113.7:1", "", public}, {"127.0.0.1:1", "", whole}, {"[::1]:1", "", whole}, {"127.0.0.1:1", "203.0.113.7", public},
+	} {
+		if got := ask(r, c.peer, c.forwarded); got != c.want {
+			t.Errorf("%s (for %q) was told %q, want %q", c.peer, c.forwarded, got, c.want)
+		}
+	}
+	if got := ask(httpserver.NewOps(h, http.NotFoundHandler()), "203.0.113.7:1", ""); got != whole {
+		t.Errorf("the port for machines told %q", got)
+	}
 }
 
 func TestSwitchAnswersBeforeAndAfter(t *testing.T) {

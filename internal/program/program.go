@@ -100,7 +100,7 @@ Usage: ` + p.Name + ` [--help] [--version]
 
 Environment (each NAME also as NAME_FILE, a path to the value):
   NAME	DEFAULT	MEANING
-{{range .}}  {{usage_key .}}	{{usage_default .}}	{{usage_description .}}
+{{range .}}  {{usage_key .}}	{{if usage_required .}}(required){{else}}{{usage_default .}}{{end}}	{{usage_description .}}
 {{end}}`
 	var table strings.Builder
 	if err := envconfig.Usagef("", p.Config, &table, format); err != nil {

@@ -35,10 +35,11 @@ func (s Secret) Reveal() string { return string(s) }
 type checker interface{ Check() error }
 
 // Load fills spec, a pointer to a struct with envconfig tags, from the environment. Every variable NAME can be given
-// as NAME_FILE instead, a path to a file with the value; a trailing newline of it is dropped. The error is one line
+// as NAME_FILE instead, a path to a file with the value; a trailing newline of it is dropped. An empty variable is one
+// that is not set. The error is one line
 // that names the variable, its value unless it is a secret, and what is allowed (the tag `allowed`).
 func Load(spec any) error {
-	if err := readFiles(reflect.TypeOf(spec).Elem()); err != nil {
+	if err := prepare(reflect.TypeOf(spec).Elem()); err != nil {
 		return err
 	}
 	if err := envconfig.Process("", spec); err != nil {
@@ -55,26 +56,58 @@ func Invalid(name string, value any, allowed string) error {
 	return fmt.Errorf("%s=%v is not allowed: it must be %s", name, value, allowed)
 }
 
-func readFiles(t reflect.Type) error {
+// prepare puts into the environment what envconfig, which reads nothing else, should find there.
+func prepare(t reflect.Type) error {
 	for f := range fields(t) {
 		name := f.Tag.Get("envconfig")
-		path := os.Getenv(name + "_FILE")
-		if name == "" || path == "" || strings.HasSuffix(name, "_FILE") {
+		if name == "" {
 			continue
 		}
-		if os.Getenv(name) != "" {
-			return fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
-		}
-		data, err := os.ReadFile(path)
+		value, err := lookUp(name)
 		if err != nil {
-			return fmt.Errorf("%s_FILE: %w", name, err)
+			return err
 		}
-		// envconfig reads nothing but the environment.
-		if err := os.Setenv(name, strings.TrimRight(string(data), "\r\n")); err != nil {
-			return fmt.Errorf("%s_FILE: %w", name, err)
+		if value == "" && f.Tag.Get("required") != "" {
+			return fmt.Errorf("%s is not set: %s", name, f.Tag.Get("desc"))
+		}
+		if err := set(name, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// lookUp finds the value of a variable, or of the file that its NAME_FILE names.
+func lookUp(name string) (string, error) {
+	value, path := os.Getenv(name), os.Getenv(name+"_FILE")
+	if path == "" || strings.HasSuffix(name, "_FILE") {
+		return value, nil
+	}
+	if value != "" {
+		return "", fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s_FILE: %w", name, err)
+	}
+	value = strings.TrimRight(string(data), "\r\n")
+	if value == "" {
+		return "", fmt.Errorf("%s_FILE: %s is empty", name, path)
+	}
+	return value, nil
+}
+
+// set also takes the file's variable away, so that a second part of the program finds the value as this one did.
+func set(name, value string) error {
+	if value == "" {
+		return os.Unsetenv(name)
+	}
+	if !strings.HasSuffix(name, "_FILE") {
+		if err := os.Unsetenv(name + "_FILE"); err != nil {
+			return err
+		}
+	}
+	return os.Setenv(name, value)
 }
 
 // fields yields the fields of a struct and of the structs embedded in it.

@@ -43,6 +43,24 @@ func TestDefaultsAndValues(t *testing.T) {
 	}
 }
 
+func TestAnEmptyVariableIsNotSet(t *testing.T) {
+	t.Setenv("TEST_COUNT", "")
+	var s spec
+	if err := settings.Load(&s); err != nil || s.Count != 7 {
+		t.Errorf("%+v, %v: want the default", s, err)
+	}
+}
+
+func TestARequiredVariableIsNamedWithItsMeaning(t *testing.T) {
+	t.Setenv("TEST_URL", "")
+	var s struct {
+		URL string `envconfig:"TEST_URL" required:"true" desc:"where it is"`
+	}
+	if err := settings.Load(&s); err == nil || err.Error() != "TEST_URL is not set: where it is" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestABadValueIsOneLineWithNameValueAndWhatIsAllowed(t *testing.T) {
 	t.Setenv("TEST_COUNT", "many")
 	var s spec

@@ -31,10 +31,14 @@ func Version() string {
 	return "dev"
 }
 
+var levels = map[string]zerolog.Level{
+	"debug": zerolog.DebugLevel, "info": zerolog.InfoLevel, "warn": zerolog.WarnLevel, "error": zerolog.ErrorLevel,
+}
+
 // NewLogger writes to w. Format is json, console, or "" for console on a terminal and json elsewhere.
 func NewLogger(w io.Writer, service, level, format string) (zerolog.Logger, error) {
-	l, err := zerolog.ParseLevel(level)
-	if err != nil || l == zerolog.NoLevel {
+	l, known := levels[level]
+	if !known {
 		return zerolog.Nop(), fmt.Errorf("LOG_LEVEL=%s is not allowed: it must be debug, info, warn or error", level)
 	}
 	switch format {

@@ -167,6 +167,8 @@ func (s *Service) refuse(w http.ResponseWriter, peer netip.Addr, no *refusal) {
 	}
 	if no.unread {
 		w.Header().Set("Connection", "close")
+		// Else the server goes on reading what nobody wants, for as long as a stranger likes. Best effort: a recorder has none.
+		_ = http.NewResponseController(w).SetReadDeadline(s.Now())
 	}
 	s.tally.refuse(no.status)
 	s.refusals.Info().Int("status", no.status).Str("detail", no.detail).Stringer("peer", peer).

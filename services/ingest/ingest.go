@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,9 +59,16 @@ type Service struct {
 	metrics  metrics
 	refusals zerolog.Logger // sampled: strangers must not fill the log
 
-	listening *condition // the own address answers
-	storing   *condition // messages are acknowledged
+	draining  atomic.Bool // the listener is being closed: its silence is no news
+	listening *condition  // the own address answers
+	storing   *condition  // messages are acknowledged
 }
+
+// Storing says why the last message could not be stored, nil when it was.
+func (s *Service) Storing() error { return s.storing.get() }
+
+// Drain is called when the listener stops taking requests: no more pulses, and no complaint about it.
+func (s *Service) Drain() { s.draining.Store(true) }
 
 // New makes an ingest.
 func New(o Options) (*Service, error) {

@@ -30,7 +30,7 @@ func (s *Service) pulseOnce(ctx context.Context) time.Duration {
 		return pulseAfter - idle
 	}
 	err := s.self.run(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || s.draining.Load() {
 		return pulseAfter
 	}
 	s.listens(err)

@@ -150,7 +150,7 @@ func (s *Service) Wake() {
 func (s *Service) Checks() []httpserver.Check {
 	checks := make([]httpserver.Check, len(s.chats))
 	for i, c := range s.chats {
-		checks[i] = httpserver.Check{Name: "chat " + c.name, Run: func(context.Context) error { return c.status.problem(c.o.Now()) }}
+		checks[i] = httpserver.Check{Name: "telling", Run: func(context.Context) error { return c.status.problem(c.o.Now()) }}
 	}
 	return checks
 }

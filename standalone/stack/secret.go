@@ -17,11 +17,8 @@ import (
 // SecretFile is where the made secret is kept in the data directory.
 const SecretFile = "shared_secret"
 
-// Secret returns the secret of the data directory, and makes one the first time.
-func Secret(dataDir string) (settings.Secret, error) {
-	if err := makeDir(dataDir); err != nil {
-		return "", err
-	}
+// keepSecret returns the secret of the data directory, and makes one the first time. The directory must be locked.
+func keepSecret(dataDir string) (settings.Secret, error) {
 	path := filepath.Join(dataDir, SecretFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -53,22 +50,15 @@ func writeWhole(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-func makeDir(dataDir string) error {
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w; set DATA_DIR to one that can be written", err)
-	}
-	return nil
-}
-
 // lock keeps a second process out of the data directory. The system lets go of it when this process dies.
 func lock(dataDir string) (*flock.Flock, error) {
-	if err := makeDir(dataDir); err != nil {
-		return nil, err
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w; set DATA_DIR to one that can be written", err)
 	}
 	l := flock.New(filepath.Join(dataDir, "lock"))
 	held, err := l.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dataDir, err)
+		return nil, fmt.Errorf("data directory %s: %w; set DATA_DIR to one that can be written", dataDir, err)
 	}
 	if !held {
 		return nil, fmt.Errorf("data directory %s is in use by another gensyn-monitor: stop it, or set DATA_DIR to another directory", dataDir)

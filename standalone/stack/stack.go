@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
@@ -23,6 +22,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/sqlite"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
 	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
@@ -43,7 +43,7 @@ const stopGrace = 4 * time.Second
 type Options struct {
 	DataDir    string
 	ListenAddr string
-	Ingest     ingest.Config // its secret must be set
+	Ingest     ingest.Config // without a secret one is made and kept in the data directory
 	Evaluator  evaluator.Config
 	Notifier   notifier.Config
 	Web        web.Config
@@ -53,8 +53,10 @@ type Options struct {
 // Stack is the monitor, everything opened and nothing running but NATS.
 type Stack struct {
 	log      zerolog.Logger
+	made     settings.Secret
 	server   *httpserver.Server
 	health   *httpserver.Health
+	front    *ingest.Service
 	services []lifecycle.Service
 	cleanups []func()
 }
@@ -80,6 +82,9 @@ func (s *Stack) Close() {
 // Addr is where the page and the heartbeat path are.
 func (s *Stack) Addr() net.Addr { return s.server.Addr() }
 
+// MadeSecret is the secret that agents need when none was given, else "".
+func (s *Stack) MadeSecret() settings.Secret { return s.made }
+
 // Run serves until ctx ends.
 func (s *Stack) Run(ctx context.Context) error {
 	defer s.Close()
@@ -95,10 +100,16 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	s.cleanup(func() { _ = dir.Unlock() })
+	if o.Ingest.SharedSecret == "" {
+		if s.made, err = keepSecret(o.DataDir); err != nil {
+			return err
+		}
+		o.Ingest.SharedSecret = s.made
+	}
 
 	store, err := sqlite.Open(ctx, filepath.Join(o.DataDir, "monitor.db"), time.Now)
 	if err != nil {
-		return err
+		return fmt.Errorf("data directory %s: %w", o.DataDir, err)
 	}
 	s.cleanup(func() { _ = store.Close() })
 
@@ -120,7 +131,7 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	front, err := newIngest(o, connection, metrics)
+	s.front, err = newIngest(o, connection, metrics)
 	if err != nil {
 		return err
 	}
@@ -130,33 +141,33 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 	}
 	s.cleanup(stop)
 
-	checks := append(front.Checks(), eval.Checks()...)
+	checks := append(s.front.Checks(), eval.Checks()...)
 	checks = append(checks, notify.Checks()...)
 	s.health = httpserver.NewHealth(append(checks, page.Checks()...)...)
-	s.server, err = httpserver.New(o.ListenAddr, s.routes(front.Handler(), page.Handler(), metrics), o.Log)
+	s.server, err = httpserver.New(o.ListenAddr, s.routes(s.front.Handler(), page.Handler(), metrics), o.Log)
 	if err != nil {
-		return err
+		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	if err := front.SetSelf(s.server.Addr().String()); err != nil {
+	if err := s.front.SetSelf(s.server.Addr().String()); err != nil {
 		return err
 	}
 	s.services = []lifecycle.Service{
-		{Name: "NATS", Run: watchNATS(nats)},
+		{Name: "NATS", Run: func(ctx context.Context) error { return nats.watch(ctx, s.front.Storing) }},
 		{Name: "evaluator", Run: eval.Run},
 		{Name: "notifier", Run: notify.Run},
 		{Name: "web", Run: page.Run},
-		{Name: "ingest", Run: front.Run},
+		{Name: "ingest", Run: s.front.Run},
 		{Name: "server", Run: s.serve},
 	}
 	return nil
 }
 
-func (s *Stack) openBus(ctx context.Context, o Options) (*server.Server, *bus.Bus, error) {
-	nats, err := startNATS(o.DataDir)
+func (s *Stack) openBus(ctx context.Context, o Options) (*embedded, *bus.Bus, error) {
+	nats, err := startNATS(ctx, o.DataDir, o.Log)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.cleanup(func() { nats.Shutdown(); nats.WaitForShutdown() })
+	s.cleanup(nats.stop)
 	connection, err := bus.Connect(bus.Options{
 		Name: id, InProcess: nats, OnChange: program.ConnectionLog(o.Log.Level(zerolog.WarnLevel), "NATS"),
 	})
@@ -220,12 +231,10 @@ func (s *Stack) routes(heartbeat, page http.Handler, metrics *prometheus.Registr
 	return r
 }
 
-// localOnly answers this machine alone, and not for others through a proxy on it: the port is a public one.
+// localOnly answers this machine alone: the port is a public one.
 func localOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		ip := net.ParseIP(host)
-		if ip == nil || !ip.IsLoopback() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+		if !httpserver.IsLocal(r) {
 			http.NotFound(w, r)
 			return
 		}
@@ -234,20 +243,6 @@ func localOnly(h http.Handler) http.Handler {
 }
 
 func (s *Stack) serve(ctx context.Context) error {
-	defer context.AfterFunc(ctx, s.health.Drain)()
+	defer context.AfterFunc(ctx, func() { s.health.Drain(); s.front.Drain() })()
 	return s.server.Run(ctx)
-}
-
-// watchNATS ends when the embedded server does, which stops everything: a monitor that hears nothing is none.
-func watchNATS(nats *server.Server) func(context.Context) error {
-	return func(ctx context.Context) error {
-		ended := make(chan struct{})
-		go func() { nats.WaitForShutdown(); close(ended) }()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ended:
-			return fmt.Errorf("the embedded NATS server stopped")
-		}
-	}
 }

@@ -243,8 +243,8 @@ func chatsApart(t *testing.T, d *database) {
 	}
 }
 
-// replyTo plays histories of one node, n. A step is told with the message's number, waits (0) or is quiet (-1);
-// the last one is looked at.
+// replyTo plays histories of one node, n. A step is told with the message's number, waits, is quiet, or is frozen and
+// not told; the last one is looked at.
 func replyTo(t *testing.T, d *database) {
 	type step struct {
 		e       node.Event
@@ -255,7 +255,7 @@ func replyTo(t *testing.T, d *database) {
 	down, lost := change("n", node.Up, node.Down), change("n", node.Down, node.Lost)
 	degraded, up := change("n", node.Up, node.Degraded), change("n", node.Down, node.Up)
 	elsewhere := change("m", node.Up, node.Down)
-	const waits, quiet = 0, -1
+	const waits, quiet, frozen = 0, -1, -2
 	for name, tc := range map[string]struct {
 		steps []step
 		want  int64
@@ -270,8 +270,11 @@ func replyTo(t *testing.T, d *database) {
 		"that incident ended":              {[]step{{down, 11}, {up, 12}, {down, waits}, {up, waits}}, 0},
 		"that incident ended quietly":      {[]step{{down, 11}, {up, quiet}, {lost, quiet}, {up, waits}}, 0},
 		"that incident ended by deletion":  {[]step{{down, 11}, {deleted, quiet}, {joined(node.Up), waits}, {up, waits}}, 0},
+		"that incident ended, and another": {[]step{{down, 11}, {deleted, quiet}, {joined(node.Down), waits}, {up, waits}}, 0},
+		"a later failure is frozen":        {[]step{{degraded, 11}, {down, frozen}, {up, waits}}, 11},
 		"the second incident":              {[]step{{down, 11}, {up, 12}, {lost, 13}, {up, waits}}, 13},
 		"joining ends nothing":             {[]step{{down, 11}, {deleted, quiet}, {joined(node.Up), waits}}, 0},
+		"joining never ends anything":      {[]step{{down, 11}, {joined(node.Up), waits}}, 0},
 		"another failure ends nothing":     {[]step{{degraded, 11}, {down, waits}}, 0},
 		"better, but not up, ends nothing": {[]step{{down, 11}, {change("n", node.Down, node.Degraded), waits}}, 0},
 		"a monitor event ends nothing":     {[]step{{down, 11}, {node.Event{Kind: node.Hearing}, waits}}, 0},
@@ -287,8 +290,11 @@ func replyTo(t *testing.T, d *database) {
 				e.Quiet = s.message == quiet
 				id := o.tell(t, e)
 				c.collect(t)
-				if s.message > 0 {
+				switch {
+				case s.message > 0:
 					c.tell(t, s.message, id)
+				case s.message == frozen:
+					c.freeze(t, 0, id)
 				}
 			}
 			alerts := c.waiting(t)

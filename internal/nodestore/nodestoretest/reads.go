@@ -78,7 +78,7 @@ func pages(t *testing.T, d *database) {
 	}
 	o.commit(t, c)
 	var got []node.Node
-	for q := (nodestore.NodeQuery{Limit: 10}); ; q.After = got[len(got)-1].ID {
+	for q := (nodestore.NodeQuery{Limit: 10}); len(got) <= len(c.Nodes); q.After = got[len(got)-1].ID {
 		page, err := d.Nodes(t.Context(), q)
 		must(t, err)
 		if len(page) == 0 {

@@ -68,7 +68,7 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 		lifecycle.Service{Name: "streams", Run: ensureStreams(nats, log)},
 		lifecycle.Service{Name: "publisher", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
-			defer context.AfterFunc(ctx, health.Drain)()
+			defer context.AfterFunc(ctx, func() { health.Drain(); service.Drain() })()
 			return server.Run(ctx)
 		}},
 	)
