@@ -125,8 +125,13 @@ func (c *Client) advice(resp *http.Response, detail string) string {
 	}
 	switch status := resp.StatusCode; {
 	case status >= 300 && status < 400:
-		where := strings.TrimSuffix(resp.Header.Get("Location"), "/api/heartbeat")
-		return fmt.Sprintf("the server answered with a redirect to %s: set SERVER_URL to that address", where)
+		// A Location may be a path alone: it counts from the address that was asked.
+		where, err := resp.Location()
+		if err != nil {
+			return said + ": it redirects to no address, check SERVER_URL"
+		}
+		address := strings.TrimSuffix(where.String(), "/api/heartbeat")
+		return fmt.Sprintf("the server answered with a redirect to %s: set SERVER_URL to that address", address)
 	case status == http.StatusOK:
 		return fmt.Sprintf("%s answers, but is no monitor: check SERVER_URL", c.host)
 	case status == http.StatusUnauthorized:

@@ -152,7 +152,7 @@ func TestAnswers(t *testing.T) {
 		{"502", says(502, "<html>bad gateway"), SendError{Text: "the server answered 502", Retry: true}},
 		{"408", says(408, ""), SendError{Text: "the server answered 408", Retry: true}},
 		{"redirect", says(301, "", "Location", "https://a.example/api/heartbeat"), SendError{Text: "the server answered with a redirect to https://a.example: set SERVER_URL to that address"}},
-		{"redirect of another path", says(307, "", "Location", "/login"), SendError{Text: "the server answered with a redirect to /login: set SERVER_URL to that address"}},
+		{"redirect of another path", says(307, "", "Location", "/login"), SendError{Text: "the server answered with a redirect to http://HOST/login: set SERVER_URL to that address"}},
 		{"an echo of the secret", says(500, `{"detail":"bad\nBearer hunter2\u001b[1m"}`), SendError{Text: "the server answered 500 (bad Bearer *** [1m)", Retry: true}},
 		{"a long one", says(500, `{"detail":"`+strings.Repeat("ü", 500)+`"}`), SendError{Text: "the server answered 500 (" + strings.Repeat("ü", 175) + "…", Retry: true}},
 		{"an endless one", says(500, strings.Repeat("x", 1<<20)), SendError{Text: "the server answered 500", Retry: true}},

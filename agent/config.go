@@ -150,7 +150,7 @@ func (r *reader) nodeID(name string, hostname func() (string, error)) string {
 		v = strings.ReplaceAll(v, "$(hostname)", host)
 	}
 	commands := strings.Contains(v, "$(") || strings.Contains(v, "`")
-	if commands || strings.ContainsFunc(v, unicode.IsControl) || utf8.RuneCountInString(v) > contract.MaxNodeIDChars {
+	if v == "" || commands || strings.ContainsFunc(v, unicode.IsControl) || utf8.RuneCountInString(v) > contract.MaxNodeIDChars {
 		r.refuse(name, fmt.Sprintf("a name of at most %d characters, without commands other than $(hostname)",
 			contract.MaxNodeIDChars))
 	}

@@ -102,7 +102,7 @@ func (p *Process) commandLine(pid int) []byte {
 // related reports whether one of this process and pid descends from the other: a shell that starts the agent in the
 // directory rl-swarm matches the pattern, and is no node.
 func (p *Process) related(pid int) bool {
-	return p.descends(p.Self, pid) || p.descends(pid, p.Self)
+	return pid == p.Self || p.descends(p.Self, pid) || p.descends(pid, p.Self)
 }
 
 // descends reports whether pid is ancestor or descends from it. Process 1 is nobody's ancestor here: in a container

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,10 +196,33 @@ func TestServerRestart(t *testing.T) {
 	}
 }
 
-func TestStreamMakesDoWithASmallDisk(t *testing.T) {
-	_, b := start(t) // the test server has 1 GiB, less than half of the default
-	if _, err := b.Info(t.Context(), 0); err != nil {
-		t.Fatal(err)
+// The streams find room on any disk that is not tiny, and again whenever the services start.
+func TestStreamsFitTheDisk(t *testing.T) {
+	for _, mib := range []int64{33, 48, 64, 100, 130, 260, 1100} {
+		s := bustest.StartSmall(t, mib<<20)
+		for range 2 {
+			b := s.Connect()
+			for range 2 {
+				if err := b.EnsureStreams(t.Context(), 0, bus.StreamLimits{}); err != nil {
+					t.Errorf("%d MiB: %v", mib, err)
+				}
+			}
+			b.Close()
+			s.Restart()
+		}
+	}
+	err := bustest.StartSmall(t, 20<<20).Connect().EnsureStreams(t.Context(), 0, bus.StreamLimits{})
+	if err == nil || !strings.Contains(err.Error(), "too small") {
+		t.Errorf("20 MiB: %v, want it to say that the disk is too small", err)
+	}
+}
+
+func TestAnAddressIsNeverShown(t *testing.T) {
+	for _, url := range []string{"nats://u:hush%zz@x:1", "hush", "://hush"} {
+		_, err := bus.Connect(bus.Options{URL: url})
+		if err == nil || strings.Contains(err.Error(), "hush") || !strings.Contains(err.Error(), "NATS_URL") {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ type Position struct {
 type Clock struct {
 	Position Position      `json:"position"`
 	W        time.Duration `json:"w"`         // the observation clock: how long the monitor has really been able to hear
+	Batch    Stamp         `json:"batch"`     // of the last batch: W counts from batch to batch
 	BlindEnd time.Duration `json:"blind_end"` // W at the end of the last blind span
 	// Torn is set when the stream was found to be another one: the next message ends a blind span, whatever its stamp.
 	Torn bool `json:"torn,omitempty"`
@@ -33,10 +34,12 @@ type Clock struct {
 // Gap is G of the rules: the longest step between stamps that still counts as observed.
 func (s Settings) Gap() time.Duration { return min(10*time.Second, s.Threshold/2) }
 
-// tick advances the observation clock to the message's stamp, or finds that the span before it was blind.
+// tick advances the observation clock to a batch's stamp, or finds that the span before it was blind. Commands do not
+// move the clock: that somebody at the page is heard does not show that a node would be.
 func (f *Fold) tick(stamp Stamp) {
 	c := &f.clock
-	prev := c.Position.Stamp
+	prev := c.Batch
+	c.Batch = stamp
 	if prev == 0 && !c.Torn {
 		return // the first message ever: nothing was observed before it
 	}
@@ -77,7 +80,7 @@ func (f *Fold) hear(stamp Stamp) {
 		Kind: Hearing, At: stamp, Since: c.Accepted, Lasted: stamp.Since(c.Accepted),
 		Nodes: len(f.deaf), Refused: c.Refused,
 	})
-	for n := range f.deaf {
+	for _, n := range f.nodes { // W went back, and deadlines with it
 		f.arm(n)
 	}
 }

@@ -105,7 +105,9 @@ func (f *Fold) Apply(m Message) {
 	f.ordinal = 0
 	p := &f.clock.Position
 	p.Seq = m.Seq
-	f.tick(m.Stamp)
+	if m.Command == nil || f.clock.Torn {
+		f.tick(m.Stamp)
+	}
 	p.Stamp = m.Stamp
 	f.refuse(m.Refused)
 	if len(m.Heartbeats) > 0 {

@@ -80,7 +80,7 @@ type Heartbeat struct {
 	Metrics, Workload        string
 }
 
-// Message is one message of the stream. With neither heartbeats nor a command it only moves the clock.
+// Message is one message of the stream: a batch, or a command when Command is set. An empty batch moves the clock alone.
 type Message struct {
 	Seq        uint64
 	Stamp      Stamp
@@ -89,7 +89,7 @@ type Message struct {
 	Command    *Command
 }
 
-// Command changes one node, or the settings, in the order of the stream. Exactly one of its actions is set.
+// Command changes one node, or the settings, in the order of the stream. At most one of its actions is set.
 type Command struct {
 	NodeID    string
 	By        string

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node/nodetest"
 )
 
 // script feeds messages to a fold and collects what it says.
@@ -16,6 +17,7 @@ type script struct {
 	fold   *node.Fold
 	stamp  node.Stamp
 	seq    uint64
+	stored node.Snapshot // as a database would have it
 	events []node.Event
 }
 
@@ -39,7 +41,9 @@ func (s *script) message(d time.Duration, m node.Message) *script {
 	s.seq++
 	m.Seq, m.Stamp = s.seq, s.stamp
 	s.fold.Apply(m)
-	s.events = append(s.events, s.fold.Take().Events...)
+	c := s.fold.Take()
+	s.stored = nodetest.Store(s.stored, c)
+	s.events = append(s.events, c.Events...)
 	return s
 }
 
@@ -209,6 +213,18 @@ func TestRule4ObservationClock(t *testing.T) {
 	}
 }
 
+func TestRule4CommandsDoNotMoveTheClock(t *testing.T) {
+	// Ingest is off, somebody at the page is busy: nobody could have been heard.
+	s := newScript(t).beat(0, "a").clear()
+	for range 10 * int(threshold/time.Second) {
+		s.command(time.Second, node.Command{NodeID: "a", Name: new("x")})
+	}
+	s.want()
+	s.beat(time.Second, "b").want("blind >", "joined b >up")
+	s.alive(threshold, "b").want()
+	s.message(1, node.Message{}).want("changed a up>lost silent")
+}
+
 func TestRule5Lost(t *testing.T) {
 	s := newScript(t).beat(0, "a").beat(7*time.Second, "a").clear()
 	s.alive(threshold, "x").want("joined x >up") // exactly the threshold is still up
@@ -283,6 +299,35 @@ func TestRule6Deaf(t *testing.T) {
 	s.send(time.Second, node.Heartbeat{NodeID: "n02", Status: "DOWN"}).want("changed n02 lost>down reported")
 	s.alive(threshold-101*time.Second, "n00", "n01", "n02").want("changed n02 down>up")
 	s.message(1, node.Message{}).want("changed n03 lost>lost silent", "changed n04 lost>lost silent")
+}
+
+// The end of a deaf span turns the clock back, and with it the deadlines of nodes that are not lost: a fold in memory
+// must find them when one that was just loaded does.
+func TestRule6DeadlinesAreFoundAfterADeafSpan(t *testing.T) {
+	s := newScript(t)
+	s.alive(time.Minute, ids(4)...).beat(0, "patient")
+	s.command(0, node.Command{NodeID: "patient", Threshold: new(2 * threshold)})
+	s.pulse(threshold+time.Second).message(time.Hour, node.Message{}) // deaf, then blind within
+	s.pulse(threshold).clear()
+	s.beat(time.Second, ids(4)...).clear()
+	loaded := newScript(t)
+	loaded.fold, loaded.seq, loaded.stamp = node.New(0, s.stored), s.seq, s.stamp
+	for _, f := range []*script{s, loaded} {
+		f.alive(2*threshold+time.Minute, ids(4)...)
+		var lost []string
+		for _, e := range f.events {
+			if e.To == node.Lost {
+				lost = append(lost, e.ID.String()+" "+e.NodeID)
+			}
+		}
+		if len(lost) != 1 || !strings.HasSuffix(lost[0], "patient") {
+			t.Fatalf("lost %v, want the patient one", lost)
+		}
+		f.clear().events = append(f.events, node.Event{NodeID: lost[0]})
+	}
+	if a, b := s.events[0].NodeID, loaded.events[0].NodeID; a != b {
+		t.Errorf("in memory it was lost as %s, loaded as %s", a, b)
+	}
 }
 
 func TestRule6TwoNodesAreNoFrontDoor(t *testing.T) {

@@ -46,8 +46,8 @@ func (o *owner) commit(ctx context.Context) error {
 	}
 	began := o.Now()
 	changes := o.fold.Take()
-	for {
-		err := o.tryCommit(ctx, changes)
+	for limit := o.commitLimit(changes); ; limit = min(2*limit, maxCommitLimit) {
+		err := o.tryCommit(ctx, changes, limit)
 		if err == nil {
 			o.metrics.commit.Observe(o.Now().Sub(began).Seconds())
 			break
@@ -64,8 +64,8 @@ func (o *owner) commit(ctx context.Context) error {
 		}
 	}
 	o.health.set(partDatabase, nil)
+	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()
-	o.heard = o.heard.Add(o.committing.Sub(began)) // a slow database is no silence of the stream
 	for _, e := range changes.Events {
 		o.metrics.events.WithLabelValues(string(e.Kind), string(e.To)).Inc()
 		o.say(e)
@@ -73,8 +73,17 @@ func (o *owner) commit(ctx context.Context) error {
 	return nil
 }
 
-func (o *owner) tryCommit(ctx context.Context, changes node.Changes) error {
-	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+// maxCommitLimit bounds a commit of everything there is, on a slow disk.
+const maxCommitLimit = 10 * time.Minute
+
+// commitLimit is how long a commit may take at first: one message may make every node lost, and it is one commit.
+func (o *owner) commitLimit(c node.Changes) time.Duration {
+	const row = 200 * time.Microsecond
+	return o.Pace.CallLimit + time.Duration(len(c.Nodes)+len(c.Events)+len(c.Removed))*row
+}
+
+func (o *owner) tryCommit(ctx context.Context, changes node.Changes, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return o.Store.Commit(ctx, o.lease, o.committed, changes)
 }

@@ -37,6 +37,7 @@ func (h *health) set(part string, err error) bool {
 func (h *health) standby() {
 	h.set(partNATS, nil)
 	h.set(partStream, nil)
+	h.set(partVersion, nil)
 }
 
 func (h *health) get(part string) error {

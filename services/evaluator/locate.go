@@ -50,9 +50,15 @@ func (o *owner) stream(ctx context.Context) (bus.StreamInfo, error) {
 	return o.Stream.Info(ctx, o.Partition)
 }
 
-// another begins with a stream that was created anew: all of it was published after the one folded so far was lost.
+// another goes on in a stream that was created at another time. A newer one is read from its first message: all of it
+// was published after the one folded so far was lost. An older one, that came back, was folded before: what follows
+// the last folded stamp is new in it.
 func (o *owner) another(created node.Stamp, info bus.StreamInfo) bus.Start {
 	o.Log.Warn().Time("created", info.Created).Msg("the stream is another one: a new epoch begins")
+	p := o.fold.Position()
+	if created < p.Created {
+		return o.tear(created, bus.Start{Time: (p.Stamp + 1).Time()})
+	}
 	return o.tear(created, bus.Start{Seq: info.First})
 }
 

@@ -20,9 +20,10 @@ type owner struct {
 	committed  node.Position // as in the database
 	committing time.Time     // when it was last committed
 	torn       bus.Start     // where a torn fold goes on
-	heard      time.Time     // when the last message came, by this process's clock
+	looked     time.Time     // when the silence was last added to, by this process's clock
+	silence    time.Duration // for how long this process, awake, got no batch
 	stalled    bool          // told already that none comes
-	asked      time.Time     // when the settings were last published
+	askAgain   time.Time     // when the settings may be published again
 	announced  chan node.Event
 }
 
@@ -66,7 +67,9 @@ func (o *owner) renew(ctx context.Context) error {
 		switch {
 		case errors.Is(err, nodestore.ErrFenced):
 			return err
-		case err != nil && ctx.Err() == nil:
+		case err == nil:
+			o.health.set(partDatabase, nil)
+		case ctx.Err() == nil:
 			// The term still fences every commit, and whoever takes over raises it: keep what is in memory.
 			o.broken(partDatabase, err)
 		}
@@ -90,7 +93,7 @@ func (o *owner) run(ctx context.Context) error {
 	}
 	o.fold = node.New(o.Partition, snapshot)
 	o.committed = snapshot.Clock.Position
-	o.heard, o.committing = o.Now(), o.Now()
+	o.looked, o.committing = o.Now(), o.Now()
 	o.metrics.owner.Set(1)
 	for ctx.Err() == nil {
 		err := o.session(ctx)
@@ -143,15 +146,15 @@ func (o *owner) consume(ctx context.Context, start bus.Start) (Reader, error) {
 // configure asks for this process's settings through the stream, when the fold has others: replayed, the stream
 // must give the same events whatever the configuration is by then.
 func (o *owner) configure(ctx context.Context) {
-	if o.fold.Settings() == o.Settings || o.Now().Sub(o.asked) < o.Pace.GiveUp {
+	if o.fold.Settings() == o.Settings || o.Now().Before(o.askAgain) {
 		return
 	}
-	o.asked = o.Now()
+	o.askAgain = o.Now().Add(o.Pace.GiveUp)
 	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
 	defer cancel()
 	data := encodeSettings(o.Settings, o.ID)
 	if _, err := o.Stream.Publish(ctx, contract.CommandSubject(o.Partition), data); err != nil {
-		o.asked = time.Time{}
+		o.askAgain = o.Now().Add(o.Pace.Verify)
 		o.Log.Warn().Err(err).Msg("the new settings could not be published yet")
 	}
 }
@@ -172,6 +175,8 @@ func (o *owner) follow(ctx context.Context, r Reader) error {
 				return err
 			}
 		case <-tick.C:
+			o.listen()
+			o.configure(ctx)
 			if err := o.commitWhenDue(ctx); err != nil {
 				return err
 			}
@@ -203,9 +208,21 @@ func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
 		}
 		m = next
 	}
-	o.heard, o.stalled = o.Now(), false
-	o.health.set(partStream, nil)
 	return o.commitWhenDue(ctx)
+}
+
+// listen adds to the silence the time since it last looked. A process that was frozen, or waited for the database,
+// was not listening: what it finds on waking counts for a second at most.
+func (o *owner) listen() {
+	now := o.Now()
+	o.silence += min(now.Sub(o.looked), time.Second)
+	o.looked = now
+}
+
+// heard ends the silence. Commands do not: they come from the page.
+func (o *owner) heard() {
+	o.looked, o.silence, o.stalled = o.Now(), 0, false
+	o.health.set(partStream, nil)
 }
 
 // poll takes a message that is there already.
@@ -238,21 +255,25 @@ func (o *owner) apply(m bus.Message) error {
 	}
 	o.fold.Apply(folded)
 	o.metrics.folded(folded, m.Pending)
+	if !m.Command {
+		o.heard()
+	}
 	return nil
 }
 
-// checkStalled tells people, once, that no message reaches the evaluator: no pulse means that nobody can be heard.
+// checkStalled tells people, once, that no batch reaches the evaluator: no pulse means that nobody can be heard.
 func (o *owner) checkStalled(ctx context.Context) error {
-	if o.Now().Sub(o.heard) < o.Pace.Stalled {
+	o.listen()
+	if o.silence < o.Pace.Stalled {
 		return nil
 	}
-	o.broken(partStream, fmt.Errorf("no message for %v: are ingest and NATS running?", o.Pace.Stalled))
+	o.broken(partStream, fmt.Errorf("nothing comes from any ingest for %v: are ingest and NATS running?", o.Pace.Stalled))
 	if o.stalled {
 		return nil
 	}
 	call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
 	defer cancel()
-	e := stalledEvent(o.Partition, o.fold.Position(), o.heard, o.Now())
+	e := stalledEvent(o.Partition, o.committed, o.Now(), o.silence)
 	switch err := o.Store.Record(call, o.lease, e); {
 	case err == nil:
 		o.stalled = true
@@ -268,9 +289,13 @@ func (o *owner) checkStalled(ctx context.Context) error {
 // stalledOrdinal puts the event behind all that the message at its position made.
 const stalledOrdinal = 1 << 20
 
-func stalledEvent(partition int, p node.Position, heard, now time.Time) node.Event {
+// stalledEvent stands at the committed position: readers go through events in their order, and the fold's own may be
+// one that will never be committed.
+func stalledEvent(partition int, committed node.Position, now time.Time, silence time.Duration) node.Event {
 	return node.Event{
-		ID:   node.EventID{Epoch: p.Epoch, Partition: partition, Seq: p.Seq, Ordinal: stalledOrdinal},
-		Kind: node.Stalled, At: node.Stamp(now.UnixNano()), Since: node.Stamp(heard.UnixNano()), Lasted: now.Sub(heard),
+		ID: node.EventID{
+			Epoch: committed.Epoch, Partition: partition, Seq: committed.Seq, Ordinal: stalledOrdinal,
+		},
+		Kind: node.Stalled, At: node.Stamp(now.UnixNano()), Since: node.Stamp(now.Add(-silence).UnixNano()), Lasted: silence,
 	}
 }

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
@@ -9,16 +10,13 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
-// translate reads a message of the stream. With an error the result still moves the clock.
+// translate reads a message of the stream. With an error the result is an empty batch, or a command that does nothing.
 func translate(m bus.Message) (node.Message, error) {
 	out := node.Message{Seq: m.Seq, Stamp: node.Stamp(m.Stamp.UnixNano())}
 	if m.Command {
 		c, err := contract.DecodeCommand(m.Data)
-		if err != nil {
-			return out, err
-		}
 		out.Command = command(c)
-		return out, nil
+		return out, err
 	}
 	b, err := contract.DecodeBatch(m.Data)
 	if err != nil {
@@ -42,7 +40,7 @@ func heartbeat(h contract.Heartbeat) node.Heartbeat {
 	}
 }
 
-// command gives nil for a kind that this program does not know: within a version new kinds are no reason to stop.
+// command does nothing for a kind that this program does not know: within a version new kinds are no reason to stop.
 func command(c contract.Command) *node.Command {
 	out := &node.Command{NodeID: c.NodeID, By: c.By}
 	switch c.Kind {
@@ -54,8 +52,6 @@ func command(c contract.Command) *node.Command {
 		out.Threshold = new(seconds(c.ThresholdSec))
 	case contract.CommandSettings:
 		out.Settings = &node.Settings{Threshold: seconds(c.ThresholdSec), MaxNodes: c.MaxNodes}
-	default:
-		return nil
 	}
 	return out
 }
@@ -66,7 +62,7 @@ func seconds(s float64) time.Duration {
 	if !(s > -most) { // NaN too
 		return -1 << 62
 	}
-	return time.Duration(min(s, most) * float64(time.Second))
+	return time.Duration(math.Round(min(s, most) * float64(time.Second)))
 }
 
 func encodeSettings(s node.Settings, by string) []byte {

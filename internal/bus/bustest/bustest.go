@@ -20,9 +20,15 @@ type Server struct {
 // Start runs a server until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
+	return StartSmall(t, 1<<30)
+}
+
+// StartSmall runs a server that may store so many bytes.
+func StartSmall(t testing.TB, bytes int64) *Server {
+	t.Helper()
 	s := &Server{t: t, opts: server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 30,
+		JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: bytes,
 	}}
 	s.run()
 	t.Cleanup(s.Stop)

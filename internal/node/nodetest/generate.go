@@ -62,7 +62,7 @@ func (g *generator) elapsed() time.Duration {
 		return time.Hour
 	case g.chance(0.7):
 		return -time.Hour
-	case g.chance(1.5):
+	case g.chance(1.5), g.closed && g.chance(8):
 		return time.Duration(g.rng.IntN(25000)) * time.Millisecond
 	case g.chance(3):
 		return -time.Duration(g.rng.IntN(5)) * time.Millisecond
@@ -77,7 +77,7 @@ func (g *generator) live() {
 		i := g.rng.IntN(population)
 		g.alive[i] = !g.alive[i]
 	}
-	if g.chance(1.2) {
+	if g.chance(0.8) {
 		g.closed = !g.closed
 	}
 }

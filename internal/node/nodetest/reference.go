@@ -75,16 +75,9 @@ func (r *reference) step(st Step) {
 		r.epoch++
 	}
 	r.seq, r.ordinal = st.Seq, 0
-	thr := r.settings.Threshold
-	if d, g := time.Duration(st.Stamp-r.stamp), min(10*time.Second, thr/2); r.stamp != 0 || st.Torn {
-		if st.Torn || d > g || d < -g {
-			r.blindEnd = r.w
-			r.emit(node.Blind, "", "", "", "", max(d, 0) < thr/2)
-		} else {
-			r.w += max(d, 0)
-		}
+	if st.Command == nil || st.Torn {
+		r.tick(st)
 	}
-	r.stamp = st.Stamp
 	if len(st.Heartbeats) > 0 {
 		if r.deaf {
 			r.deaf, r.w, r.blindEnd = false, r.acceptedW, r.acceptedW
@@ -99,6 +92,19 @@ func (r *reference) step(st Step) {
 		r.command(*st.Command)
 	}
 	r.expire()
+}
+
+func (r *reference) tick(st Step) {
+	thr := r.settings.Threshold
+	if d, g := time.Duration(st.Stamp-r.stamp), min(10*time.Second, thr/2); r.stamp != 0 || st.Torn {
+		if st.Torn || d > g || d < -g {
+			r.blindEnd = r.w
+			r.emit(node.Blind, "", "", "", "", max(d, 0) < thr/2)
+		} else {
+			r.w += max(d, 0)
+		}
+	}
+	r.stamp = st.Stamp
 }
 
 func (r *reference) heartbeat(h node.Heartbeat) {
