@@ -42,7 +42,7 @@ build: ## all programs into bin/
 
 fuzz: ## fuzz the decoders, 30 seconds each
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
-	cd agent && go test -run '^$$' -fuzz Fuzz -fuzztime 30s .
+	cd contract && go test -run '^$$' -fuzz FuzzParse -fuzztime 30s ./envfile
 
 clean: ## remove what was built
 	rm -rf bin

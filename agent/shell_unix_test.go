@@ -5,6 +5,7 @@ package agent
 import (
 	"bufio"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -25,23 +26,31 @@ func TestACommandThatHangsIsKilledWithAllItStarted(t *testing.T) {
 		_, err := runShell(ctx, "(echo started; sleep 30; echo survived) >"+pipe+" & wait")
 		done <- err
 	}()
-	r, err := os.Open(pipe)
-	if err != nil {
-		t.Fatal(err)
+	// Open for both first: that waits for no writer, but a writer of our own would keep the pipe from ending.
+	both := openPipe(t, pipe, os.O_RDWR)
+	if line, err := bufio.NewReader(both).ReadString('\n'); line != "started\n" {
+		t.Fatalf("%q, %v", line, err)
 	}
-	defer r.Close()
-	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(r)
-	if !lines.Scan() || lines.Text() != "started" {
-		t.Fatalf("%q, %v", lines.Text(), lines.Err())
-	}
+	r := openPipe(t, pipe, os.O_RDONLY|syscall.O_NONBLOCK)
+	both.Close()
 	cancel()
-	if lines.Scan() || lines.Err() != nil {
-		t.Errorf("the child lives on: %q, %v", lines.Text(), lines.Err())
+	if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
+		t.Errorf("the child lives on: %q, %v", rest, err)
 	}
 	if err := <-done; err == nil {
 		t.Error("no error of a command that was killed")
 	}
+}
+
+func openPipe(t *testing.T, name string, flag int) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(name, flag, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := f.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return f
 }

@@ -41,7 +41,7 @@ var golden = map[string]any{
 		V: 1, Kind: contract.CommandSettings, By: "evaluator", ThresholdSec: 180, MaxNodes: 100_000,
 	},
 	"event_transition": &contract.Event{
-		V: 1, ID: "2:0:981:0", Kind: "transition", NodeID: "a", From: "down", To: "up", Reason: "port_closed_3000",
+		V: 1, ID: "2:0:981:0", Kind: "changed", NodeID: "a", From: "down", To: "up", Reason: "port_closed_3000",
 		Evidence: "port 3000: connection refused", AtUnixMs: 1767225600123, LastedSec: 754,
 	},
 	"event_quiet": &contract.Event{V: 1, ID: "2:0:982:1", Kind: "blind", AtUnixMs: 1767225600123, Quiet: true},

@@ -4,8 +4,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -13,9 +15,9 @@ import (
 	"syscall"
 	_ "time/tzdata" // TZ works on machines without a zone database
 
-	"github.com/joho/godotenv"
 	"github.com/rs/zerolog"
 
+	"github.com/gensyn-monitor/gensyn-monitor/contract/envfile"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
@@ -61,7 +63,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if err := godotenv.Load(); err != nil && !os.IsNotExist(err) {
+	if err := loadDotEnv(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "standalone: .env:", err)
 		return program.Misused
 	}
@@ -72,6 +74,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Config:  &cfg,
 		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log, stdout) },
 	}.Run(ctx, args, stdout, stderr)
+}
+
+// loadDotEnv puts what .env says into the environment, which wins where it says something already.
+func loadDotEnv() error {
+	data, err := os.ReadFile(".env")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	vars, err := envfile.Parse(data)
+	if err != nil {
+		return err
+	}
+	for name, value := range vars {
+		if os.Getenv(name) != "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func serve(ctx context.Context, cfg config, log zerolog.Logger, stdout io.Writer) error {

@@ -258,6 +258,23 @@ func TestUnauthorizedBeforeTheBody(t *testing.T) {
 	}
 }
 
+// TestUnauthorizedIsRidOfAtOnce wants the connection closed, whatever the stranger still means to send.
+func TestUnauthorizedIsRidOfAtOnce(t *testing.T) {
+	_, server := serve(t, Options{Bus: newFakeBus()})
+	conn := dial(t, server)
+	_, _ = fmt.Fprint(conn, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer wrong\r\nContent-Length: 100\r\n\r\n")
+	began := time.Now()
+	if err := conn.SetReadDeadline(began.Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the connection was held for %v", took)
+	}
+}
+
 // TestSlowClientHoldsNobody answers a hundred clients while others have sent half a body.
 func TestSlowClientHoldsNobody(t *testing.T) {
 	b := newFakeBus()

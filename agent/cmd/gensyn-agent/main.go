@@ -18,6 +18,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/gensyn-monitor/gensyn-monitor/agent"
+	"github.com/gensyn-monitor/gensyn-monitor/contract/envfile"
 )
 
 // Exit statuses.
@@ -115,7 +116,7 @@ func load(file string, env map[string]string) (agent.Config, error) {
 	if err != nil && (asked || !errors.Is(err, fs.ErrNotExist)) {
 		return agent.Config{}, fmt.Errorf("read settings: %w", err)
 	}
-	settings, err := agent.ParseEnvFile(data)
+	settings, err := envfile.Parse(data)
 	if err != nil {
 		return agent.Config{}, fmt.Errorf("%s: %w", file, err)
 	}

@@ -90,8 +90,17 @@ func TestASignalEndsACommandThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, "run", "--config", settings(t, "http://127.0.0.1:1", "IP_CMD=echo >"+mark+"; sleep 30"))
-	if _, err := os.ReadFile(mark); err != nil { // once the command writes
+	// Open for both, so that the open does not wait for a command that never comes.
+	pipe, err := os.OpenFile(mark, os.O_RDWR, 0)
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer pipe.Close()
+	if err := pipe.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pipe.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("the command did not start: %v", err)
 	}
 	p.stop(t, syscall.SIGTERM)
 }

@@ -1,4 +1,4 @@
-package agent
+package envfile
 
 import (
 	"maps"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestParseEnvFile(t *testing.T) {
+func TestParse(t *testing.T) {
 	tests := []struct {
 		name, text string
 		want       map[string]string
@@ -32,7 +32,7 @@ func TestParseEnvFile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseEnvFile([]byte(tt.text))
+			got, err := Parse([]byte(tt.text))
 			if err != nil || !maps.Equal(got, tt.want) {
 				t.Errorf("%q, %v; want %q", got, err, tt.want)
 			}
@@ -40,7 +40,7 @@ func TestParseEnvFile(t *testing.T) {
 	}
 }
 
-func TestParseEnvFileRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"no assignment", "A=1\nhunter2\n", "line 2: it must be NAME=VALUE or a comment"},
 		{"command", "hunter2 A=1", "line 1: it must be NAME=VALUE or a comment"},
@@ -53,7 +53,7 @@ func TestParseEnvFileRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseEnvFile([]byte(tt.text))
+			_, err := Parse([]byte(tt.text))
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("error %v, want %s", err, tt.want)
 			}
@@ -61,15 +61,15 @@ func TestParseEnvFileRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseEnvFile: no input panics, names are names, and what was read reads the same when written in quotes.
-func FuzzParseEnvFile(f *testing.F) {
+// FuzzParse: no input panics, names are names, and what was read reads the same when written in quotes.
+func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"A=1", "\uFEFFexport A='x y' # z\r\n", `B="a\"b\$"c\ d`, "A='", "=", "export", "A=\\", "A=\"\\", "#", "A= #", "A\x00=",
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		vars, err := ParseEnvFile(data)
+		vars, err := Parse(data)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n") {
 				t.Errorf("error %q is more than one line", err)
@@ -83,7 +83,7 @@ func FuzzParseEnvFile(f *testing.F) {
 			}
 			again.WriteString(name + "='" + strings.ReplaceAll(value, "'", `'\''`) + "'\n")
 		}
-		back, err := ParseEnvFile([]byte(again.String()))
+		back, err := Parse([]byte(again.String()))
 		if err != nil || !maps.Equal(back, vars) {
 			t.Errorf("%q became %q, %v", vars, back, err)
 		}

@@ -1,4 +1,5 @@
-package agent
+// Package envfile reads files of NAME=VALUE lines, as agents and monitors keep their settings in.
+package envfile
 
 import (
 	"errors"
@@ -6,10 +7,10 @@ import (
 	"strings"
 )
 
-// ParseEnvFile reads the NAME=VALUE lines of a settings file, as a shell and systemd would: `export ` before a name,
+// Parse reads the NAME=VALUE lines of a settings file, as a shell and systemd would: `export ` before a name,
 // comments, quotes, a byte order mark and the line ends of Windows are understood; nothing is expanded. A value may
 // hold spaces without quotes. An error names the line, never its text, which may be a secret.
-func ParseEnvFile(data []byte) (map[string]string, error) {
+func Parse(data []byte) (map[string]string, error) {
 	vars := make(map[string]string)
 	text := strings.TrimPrefix(string(data), "\uFEFF")
 	number := 0
