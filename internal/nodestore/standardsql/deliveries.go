@@ -18,7 +18,7 @@ func (s Store) AcquireChat(ctx context.Context, chat, owner string, ttl, lookbac
 			return err
 		}
 		free, err := tx.one(ctx, `UPDATE chats SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE chat = $1 AND (owner = $2 OR expires_at <= {now} OR expires_at > {now} + $3 + 600000000000) RETURNING term`,
+			WHERE chat = $1 AND (owner = $2 OR expires_at <= {now}) RETURNING term`,
 			[]any{chat, owner, int64(ttl)}, &l.Term)
 		if err == nil && !free {
 			err = nodestore.ErrHeld

@@ -23,9 +23,8 @@ func (s Store) Acquire(ctx context.Context, partition int, owner string, ttl tim
 			VALUES ($1, '', 0, 0, 1, 0, 0, 0, {now}, $2) ON CONFLICT (partition) DO NOTHING`, partition, clock); err != nil {
 			return err
 		}
-		// A lease that ends later than any could was given before the clock went back.
 		free, err := tx.one(ctx, `UPDATE partitions SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE partition = $1 AND (owner = $2 OR expires_at <= {now} OR expires_at > {now} + $3 + 600000000000) RETURNING term`,
+			WHERE partition = $1 AND (owner = $2 OR expires_at <= {now}) RETURNING term`,
 			[]any{partition, owner, int64(ttl)}, &l.Term)
 		if err == nil && !free {
 			err = nodestore.ErrHeld
