@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -220,4 +221,43 @@ func readSecret(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(data))
+}
+
+// .env is read as it stands: nothing is expanded, and what cannot be read is not shown.
+func TestStandaloneReadsDotEnv(t *testing.T) {
+	p := &standalone{t: t, dir: t.TempDir()}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(p.dir, ".env"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("SHARED_SECRET=hush-hush\nthis line is wrong\n")
+	out, err := command(t, p.dir).CombinedOutput()
+	if err == nil || bytes.Contains(out, []byte("hush")) || !bytes.Contains(out, []byte("line 2")) {
+		t.Errorf("a wrong line: %v\n%s", err, out)
+	}
+	write("\ufeffSHARED_SECRET='hunter$2hunter2'\r\nSITE_TITLE=The $HOME\r\nDOWN_THRESHOLD_SEC=\r\n")
+	addr, err := cluster.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.addr = addr
+	p.start()
+	s := &system{ingest: "http://" + addr, web: "http://" + addr}
+	if code, answer := s.post(t, "hunter$2hunter2", []byte(`{"node_id":"a"}`)); code != http.StatusOK {
+		t.Errorf("heartbeat with the secret of .env: %d %s", code, answer)
+	}
+	resp, err := http.Get(s.web + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if page, _ := io.ReadAll(resp.Body); !bytes.Contains(page, []byte("The $HOME")) {
+		t.Error("the title of .env is not on the page")
+	}
+	p.kill()
+	if strings.Contains(p.out(), "hunter") {
+		t.Errorf("the secret is shown:\n%s", p.out())
+	}
 }

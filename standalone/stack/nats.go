@@ -17,8 +17,10 @@ import (
 // embedded is a nats-server inside this process, without any port. Every message is on disk before it is acknowledged.
 // It can be started again, while those connected to it reconnect by themselves.
 type embedded struct {
-	dataDir string
-	log     zerolog.Logger
+	dataDir  string
+	log      zerolog.Logger
+	look     time.Duration // how often to look whether storing works
+	patience time.Duration // how long storing must fail before the server is started again
 
 	mu     sync.Mutex
 	server *server.Server
@@ -26,7 +28,10 @@ type embedded struct {
 
 // startNATS starts it, and waits for as long as the recovery of its streams takes.
 func startNATS(ctx context.Context, dataDir string, log zerolog.Logger) (*embedded, error) {
-	e := &embedded{dataDir: dataDir, log: log.With().Str("part", "NATS").Logger()}
+	e := &embedded{
+		dataDir: dataDir, log: log.With().Str("part", "NATS").Logger(),
+		look: 2 * time.Second, patience: 10 * time.Second,
+	}
 	return e, e.start(ctx)
 }
 
@@ -75,12 +80,6 @@ func (e *embedded) stop() {
 	s.WaitForShutdown()
 }
 
-const (
-	// mendAfter is how long storing must fail before the server is started again.
-	mendAfter = 10 * time.Second
-	mendLook  = 2 * time.Second
-)
-
 // watch ends when the server does, which stops everything: a monitor that hears nothing is none. It starts the server
 // again when storing keeps failing although the disk can be written: nats-server 2.15 keeps a write error, such as a
 // full disk, until it is restarted. failing says why nothing can be stored, or nil.
@@ -90,7 +89,7 @@ func (e *embedded) watch(ctx context.Context, failing func() error) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(mendLook):
+		case <-time.After(e.look):
 		}
 		if !e.current().Running() {
 			return errors.New("the embedded NATS server stopped")
@@ -101,7 +100,7 @@ func (e *embedded) watch(ctx context.Context, failing func() error) error {
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
-		case time.Since(since) >= mendAfter:
+		case time.Since(since) >= e.patience:
 			since = time.Time{}
 			if err := e.mend(ctx, why); err != nil {
 				return err
