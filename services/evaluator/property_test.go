@@ -189,7 +189,7 @@ func startOfTrouble(t *testing.T, store nodestore.Store) (*memoryStream, func(n 
 			t.Errorf("run: %v", err)
 		}
 	})
-	for seq := range uint64(2) {
+	for seq := range uint64(3) {
 		add(seq+1, time.Second, "a")
 	}
 	awaitCommitted(t, store, 3)
