@@ -266,7 +266,7 @@ func TestDiscardedPositionBeginsAnEpochAtTheFirstLaterStamp(t *testing.T) {
 	})
 }
 
-func TestMalformedIsSkippedAndUnknownVersionGivesUpTheLease(t *testing.T) {
+func TestRule11MalformedIsSkippedAndUnknownVersionGivesUpTheLease(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
 		store := open(t)
 		stream, add := startOfTrouble(t, store)
