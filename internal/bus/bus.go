@@ -63,7 +63,7 @@ func Connect(o Options) (*Bus, error) {
 		opts = append(opts, connectionNews(closing, o.OnChange)...)
 	}
 	if o.InProcess == nil {
-		if err := checkURL(o.URL); err != nil {
+		if err := CheckURL(o.URL); err != nil {
 			return nil, err
 		}
 	}
@@ -79,8 +79,9 @@ func Connect(o Options) (*Bus, error) {
 	return &Bus{nc: nc, js: js, closing: closing}, nil
 }
 
-// checkURL never shows the value: it may hold a password, and the errors of net/url do show it.
-func checkURL(list string) error {
+// CheckURL says what is wrong with a NATS_URL, without showing it: it may hold a password, and the errors of net/url
+// do show it.
+func CheckURL(list string) error {
 	for one := range strings.SplitSeq(list, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))
 		if err != nil || u.Host == "" {

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"strings"
 	"unicode"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -59,18 +59,7 @@ func (c ProcessConfig) Check() error {
 	if err := c.Config.Check(); err != nil {
 		return err
 	}
-	return checkNATSURL(c.NATSURL)
-}
-
-// checkNATSURL never shows the value: it may hold a password.
-func checkNATSURL(list string) error {
-	for one := range strings.SplitSeq(list, ",") {
-		u, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || u.Host == "" {
-			return errors.New("NATS_URL is not allowed: it must be addresses like nats://127.0.0.1:4222")
-		}
-	}
-	return nil
+	return bus.CheckURL(c.NATSURL)
 }
 
 // Proxies are networks, given as a list of addresses and networks separated by commas.

@@ -32,8 +32,8 @@ func TestProcessConfigRefuses(t *testing.T) {
 		{"SHARED_SECRET", "two words", "SHARED_SECRET is not allowed: it must have no spaces or control characters"},
 		{"TRUSTED_PROXIES", "10.0.0.0/40", "TRUSTED_PROXIES=10.0.0.0/40 is not allowed: it must be addresses or networks like 10.0.0.0/8, separated by commas"},
 		{"TRUSTED_PROXIES", "proxy", "TRUSTED_PROXIES=proxy is not allowed: it must be addresses or networks like 10.0.0.0/8, separated by commas"},
-		{"NATS_URL", "nats://u:hidden@", "NATS_URL is not allowed: it must be addresses like nats://127.0.0.1:4222"},
-		{"NATS_URL", "nats://a:1,%", "NATS_URL is not allowed: it must be addresses like nats://127.0.0.1:4222"},
+		{"NATS_URL", "nats://u:hidden@", "NATS_URL is not allowed: it must be addresses such as nats://127.0.0.1:4222, separated by commas"},
+		{"NATS_URL", "nats://a:1,%", "NATS_URL is not allowed: it must be addresses such as nats://127.0.0.1:4222, separated by commas"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+"="+tt.value, func(t *testing.T) {
