@@ -102,7 +102,7 @@ func (c *Cluster) define(o Options) error {
 	}
 	c.IngestURL, c.WebURL = "http://"+o.InAddr, "http://"+o.WebAddr
 	var err error
-	if c.NATS, err = natsServer(o, addrs[2], addrs[3]); err != nil {
+	if c.NATS, err = natsServer(o, "nats", addrs[2], addrs[3]); err != nil {
 		return err
 	}
 	service := func(name, metrics string, env ...string) *Process {
@@ -120,16 +120,16 @@ func (c *Cluster) define(o Options) error {
 	return nil
 }
 
-func natsServer(o Options, addr, monitor string) (*Process, error) {
-	dir := filepath.Join(o.Dir, "nats")
+func natsServer(o Options, name, addr, monitor string) (*Process, error) {
+	dir := filepath.Join(o.Dir, name)
 	conf := fmt.Sprintf("listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: always, max_file: 4G }\n", addr, monitor, dir)
-	path := filepath.Join(o.Dir, "nats.conf")
+	path := filepath.Join(o.Dir, name+".conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, fmt.Errorf("nats-server: %w", err)
 	}
 	return &Process{
-		Name: "nats-server", Path: filepath.Join(o.Bin, "nats-server"), Args: []string{"-c", path},
-		Ready: "http://" + monitor + "/healthz", Log: filepath.Join(o.Dir, "nats.log"),
+		Name: name, Path: filepath.Join(o.Bin, "nats-server"), Args: []string{"-c", path},
+		Ready: "http://" + monitor + "/healthz", Log: filepath.Join(o.Dir, name+".log"),
 	}, nil
 }
 

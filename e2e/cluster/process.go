@@ -103,6 +103,12 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
+// Freeze stops the process in the middle of whatever it does, until Thaw.
+func (p *Process) Freeze() { p.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw() { p.Signal(syscall.SIGCONT) }
+
 // Kill ends the process as kill -9 does, and waits for it.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
@@ -114,6 +120,7 @@ var errSlow = errors.New("did not end within 10 seconds of SIGTERM")
 
 // Stop asks the process to end, and waits. Its error tells an exit status other than 0.
 func (p *Process) Stop() error {
+	p.Signal(syscall.SIGCONT) // it may be frozen
 	p.Signal(syscall.SIGTERM)
 	p.mu.Lock()
 	exited, cmd := p.exited, p.cmd
