@@ -122,7 +122,7 @@ func (c *Cluster) define(o Options) error {
 
 func natsServer(o Options, name, addr, monitor string) (*Process, error) {
 	dir := filepath.Join(o.Dir, name)
-	conf := fmt.Sprintf("listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: always, max_file: 4G }\n", addr, monitor, dir)
+	conf := fmt.Sprintf("listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: always, max_file: 300G }\n", addr, monitor, dir)
 	path := filepath.Join(o.Dir, name+".conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return nil, fmt.Errorf("nats-server: %w", err)
