@@ -30,6 +30,8 @@ type Verdict struct {
 	Transitions  int // and monitor events, as the reference makes them
 	Alerts       int // that were to be told
 	Notified     int // messages that Telegram accepted
+	Refused      int // heartbeats answered 503 at every try
+	Landed       int // of those, in the stream all the same: harmless, and not to happen when NATS was really off
 
 	LostHeartbeats []string // acknowledged, not in the stream
 	Missing        []string // events of the reference that the database lacks
@@ -107,6 +109,12 @@ func (v *Verdict) heartbeats(truth []fleet.Node, steps []nodetest.Step) {
 		}
 	}
 	for _, n := range truth {
+		for _, a := range n.Refused {
+			v.Refused++
+			if stored[n.ID+" "+a.Meta+" "+a.Status] {
+				v.Landed++
+			}
+		}
 		for _, a := range n.Acked {
 			v.Acknowledged++
 			if key := n.ID + " " + a.Meta + " " + a.Status; !stored[key] {

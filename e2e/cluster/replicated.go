@@ -85,7 +85,7 @@ func (r *Replicated) start(ctx context.Context, o ReplicatedOptions) (err error)
 	if err := r.defineNATS(o); err != nil {
 		return err
 	}
-	if err := each(r.NATS, func(p *Process) error { return p.Start(ctx) }); err != nil {
+	if err := StartAll(ctx, r.NATS); err != nil {
 		return err
 	}
 	if err := r.defineServices(o); err != nil {
@@ -327,4 +327,9 @@ func (r *Replicated) Stop() error {
 		k.Close()
 	}
 	return err
+}
+
+// StartAll starts processes that need each other to become ready.
+func StartAll(ctx context.Context, all []*Process) error {
+	return each(all, func(p *Process) error { return p.Start(ctx) })
 }

@@ -25,10 +25,10 @@ type agent struct {
 	wake   chan struct{}
 	seq    int64
 
-	mu    sync.Mutex
-	wish  Phase
-	spans []Span
-	acked []Ack
+	mu             sync.Mutex
+	wish           Phase
+	spans          []Span
+	acked, refused []Ack
 }
 
 func (a *agent) set(p Phase) {
@@ -44,7 +44,7 @@ func (a *agent) set(p Phase) {
 func (a *agent) truth() Node {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return Node{ID: a.id, Spans: slices.Clone(a.spans), Acked: slices.Clone(a.acked)}
+	return Node{ID: a.id, Spans: slices.Clone(a.spans), Acked: slices.Clone(a.acked), Refused: slices.Clone(a.refused)}
 }
 
 // phase makes what was wished the truth: between two heartbeats, so that the truth is what was reported.
@@ -99,6 +99,7 @@ func (a *agent) report(ctx context.Context, p Phase, due time.Time) {
 	if err != nil {
 		panic(err) // strings and numbers always marshal
 	}
+	only503 := true
 	for try := 0; ctx.Err() == nil && (try < 2 || time.Now().Before(due)); try++ {
 		status := a.post(ctx, body)
 		a.fleet.answered(status)
@@ -109,6 +110,7 @@ func (a *agent) report(ctx context.Context, p Phase, due time.Time) {
 			return
 		}
 		a.server++
+		only503 = only503 && status == http.StatusServiceUnavailable
 		pause := 200*time.Millisecond + time.Duration(a.rng.IntN(200))*time.Millisecond
 		if status == http.StatusTooManyRequests {
 			pause = time.Second
@@ -117,6 +119,11 @@ func (a *agent) report(ctx context.Context, p Phase, due time.Time) {
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
+	}
+	if only503 {
+		a.mu.Lock()
+		a.refused = append(a.refused, Ack{Meta: h.Meta, Status: h.Status, At: time.Now()})
+		a.mu.Unlock()
 	}
 }
 

@@ -114,6 +114,8 @@ type Node struct {
 	ID    string
 	Spans []Span // of its phases, in order, without holes from its start on
 	Acked []Ack  // in order
+	// Refused are heartbeats that were answered 503 at every try.
+	Refused []Ack
 }
 
 // Span is a time in which a node was one thing. The zero To means that it still is.
