@@ -19,7 +19,7 @@ var ErrNoFUSE = errors.New("power loss needs FUSE: /dev/fuse must exist, and eit
 // Disk is a mounted file system whose journal knows what is safe.
 type Disk struct {
 	journal *Journal
-	root    *node
+	root    *inode
 	server  *fuse.Server
 	at      string
 	base    []entry // what was there when it was mounted; counted as safe
@@ -70,7 +70,7 @@ func (d *Disk) Unmount() error {
 }
 
 // load reads a file or folder with all that is in it.
-func (d *Disk) load(path string) (*node, error) {
+func (d *Disk) load(path string) (*inode, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (d *Disk) load(path string) (*node, error) {
 	if !ok {
 		return nil, errors.New("no owner known")
 	}
-	n := &node{disk: d, mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: info.ModTime()}
+	n := &inode{disk: d, mode: st.Mode, uid: st.Uid, gid: st.Gid, mtime: info.ModTime()}
 	switch {
 	case info.IsDir():
 		return n, d.loadEntries(n, path)
@@ -94,7 +94,7 @@ func (d *Disk) load(path string) (*node, error) {
 	return n, err
 }
 
-func (d *Disk) loadEntries(dir *node, path string) error {
+func (d *Disk) loadEntries(dir *inode, path string) error {
 	list, err := os.ReadDir(path)
 	if err != nil {
 		return err

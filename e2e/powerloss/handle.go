@@ -11,7 +11,7 @@ import (
 
 // handle is an open file.
 type handle struct {
-	node  *node
+	node  *inode
 	flags uint32
 }
 
@@ -41,7 +41,7 @@ func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, sysca
 	return uint32(len(data)), 0
 }
 
-func (n *node) write(data []byte, off int64) {
+func (n *inode) write(data []byte, off int64) {
 	j := n.disk.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()

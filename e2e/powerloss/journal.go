@@ -26,7 +26,7 @@ const (
 // op is one operation. It took place when it entered the journal, before its caller was answered.
 type op struct {
 	kind      kind
-	node      *node // of written, resized, synced
+	node      *inode // of written, resized, synced
 	off, size int64
 	data      []byte // nil for zeros
 	entries   []entry
@@ -37,9 +37,9 @@ type op struct {
 
 // entry is what a name in a directory means from now on; a nil node means that it is gone.
 type entry struct {
-	dir  *node
+	dir  *inode
 	name string
-	node *node
+	node *inode
 }
 
 // Position is the number of operations so far. Whatever somebody was told before asking lies below it.
@@ -77,7 +77,7 @@ func (j *Journal) add(o op) {
 		o.node.changed = at
 	}
 	for _, e := range o.entries {
-		for _, n := range []*node{e.dir, e.node} {
+		for _, n := range []*inode{e.dir, e.node} {
 			if n != nil {
 				n.changed, n.reshaped = at, at
 			}
@@ -87,7 +87,7 @@ func (j *Journal) add(o op) {
 
 // sync records an fsync, or an fdatasync when it is for the data alone. As on ext4, it commits the file system's
 // journal up to the last change of that file, not more: an fdatasync ignores changes of its times.
-func (j *Journal) sync(n *node, dataOnly bool) {
+func (j *Journal) sync(n *inode, dataOnly bool) {
 	j.mu.Lock()
 	o := op{kind: synced, node: n, from: len(j.ops), commit: n.changed}
 	if dataOnly {

@@ -78,102 +78,101 @@ func syncDir(t *testing.T, path string) {
 // What survives is what a completed fsync covers. Each step says what is left if the power goes after it.
 func TestSurvivors(t *testing.T) {
 	for _, c := range []struct {
-		name                string
-		do                  func(t *testing.T, dir string)
-		journalled, minimal string
+		name                         string
+		do                           func(t *testing.T, dir string)
+		journalled, ownName, minimal string
 	}{
-		{"nothing done", func(*testing.T, string) {}, "old=before", "old=before"},
+		{"nothing done", func(*testing.T, string) {}, "old=before", "old=before", "old=before"},
 		{"written, not synced", func(t *testing.T, dir string) {
 			put(t, open(t, dir+"/old", os.O_RDWR), "AFTER!")
-		}, "old=before", "old=before"},
+		}, "old=before", "old=before", "old=before"},
 		{"synced, and then more", func(t *testing.T, dir string) {
 			f := open(t, dir+"/old", os.O_WRONLY|os.O_APPEND)
 			put(t, f, "+1")
 			must(t, f.Sync())
 			put(t, f, "+2")
-		}, "old=before+1", "old=before+1"},
+		}, "old=before+1", "old=before+1", "old=before+1"},
 		{"fdatasync", func(t *testing.T, dir string) {
 			f := open(t, dir+"/old", os.O_WRONLY|os.O_APPEND)
 			put(t, f, "+1")
 			must(t, syscall.Fdatasync(int(f.Fd())))
-		}, "old=before+1", "old=before+1"},
+		}, "old=before+1", "old=before+1", "old=before+1"},
 		{"O_DSYNC", func(t *testing.T, dir string) {
 			put(t, open(t, dir+"/old", os.O_WRONLY|syscall.O_DSYNC), "AFTER!")
-		}, "old=AFTER!", "old=AFTER!"},
+		}, "old=AFTER!", "old=AFTER!", "old=AFTER!"},
 		{"O_SYNC", func(t *testing.T, dir string) {
 			put(t, open(t, dir+"/old", os.O_WRONLY|syscall.O_SYNC), "AFTER!")
-		}, "old=AFTER!", "old=AFTER!"},
+		}, "old=AFTER!", "old=AFTER!", "old=AFTER!"},
 		{"a new file synced, its folder not", func(t *testing.T, dir string) {
 			f := open(t, dir+"/new", os.O_WRONLY)
 			put(t, f, "x")
 			must(t, f.Sync())
-		}, "new=x old=before", "old=before"},
+		}, "new=x old=before", "new=x old=before", "old=before"},
 		{"its folder, too", func(t *testing.T, dir string) {
 			f := open(t, dir+"/new", os.O_WRONLY)
 			put(t, f, "x")
 			must(t, f.Sync())
 			syncDir(t, dir)
-		}, "new=x old=before", "new=x old=before"},
+		}, "new=x old=before", "new=x old=before", "new=x old=before"},
 		{"a new file not synced, another is", func(t *testing.T, dir string) {
 			put(t, open(t, dir+"/new", os.O_WRONLY), "x")
 			f := open(t, dir+"/other", os.O_WRONLY)
 			put(t, f, "y")
 			must(t, f.Sync())
-		}, "new= old=before other=y", "old=before"},
+		}, "new= old=before other=y", "old=before other=y", "old=before"},
 		{"a sync of a file that nothing happened to commits nothing", func(t *testing.T, dir string) {
 			open(t, dir+"/new", os.O_WRONLY)
 			must(t, open(t, dir+"/old", os.O_WRONLY).Sync())
-		}, "old=before", "old=before"},
+		}, "old=before", "old=before", "old=before"},
 		{"replaced by a synced file, the folder not synced", func(t *testing.T, dir string) {
 			f := open(t, dir+"/tmp", os.O_WRONLY)
 			put(t, f, "x")
 			must(t, f.Sync(), os.Rename(dir+"/tmp", dir+"/old"))
-		}, "old=before tmp=x", "old=before"},
+		}, "old=before tmp=x", "old=before tmp=x", "old=before"},
 		{"replaced, the folder synced", func(t *testing.T, dir string) {
 			f := open(t, dir+"/tmp", os.O_WRONLY)
 			put(t, f, "x")
 			must(t, f.Sync(), os.Rename(dir+"/tmp", dir+"/old"))
 			syncDir(t, dir)
-		}, "old=x", "old=x"},
+		}, "old=x", "old=x", "old=x"},
 		{"replaced by a file never synced", func(t *testing.T, dir string) {
 			put(t, open(t, dir+"/tmp", os.O_WRONLY), "x")
 			must(t, os.Rename(dir+"/tmp", dir+"/old"))
 			syncDir(t, dir)
-		}, "old=", "old="},
-		{"removed, not synced", func(t *testing.T, dir string) { must(t, os.Remove(dir+"/old")) }, "old=before", "old=before"},
+		}, "old=", "old=", "old="},
+		{"removed, not synced", func(t *testing.T, dir string) { must(t, os.Remove(dir+"/old")) }, "old=before", "old=before", "old=before"},
 		{"removed, synced", func(t *testing.T, dir string) {
 			must(t, os.Remove(dir+"/old"))
 			syncDir(t, dir)
-		}, "", ""},
+		}, "", "", ""},
 		{"shortened without a sync of its own", func(t *testing.T, dir string) {
 			must(t, os.Truncate(dir+"/old", 3))
 			must(t, open(t, dir+"/other", os.O_WRONLY).Sync())
-		}, "old=bef other=", "old=before"},
+		}, "old=bef other=", "old=before other=", "old=before"},
 		{"a hole reads as zeros", func(t *testing.T, dir string) {
 			f := open(t, dir+"/old", os.O_RDWR)
 			_, err := f.WriteAt([]byte("x"), 8)
 			must(t, err, f.Sync())
-		}, "old=before00x", "old=before00x"},
+		}, "old=before00x", "old=before00x", "old=before00x"},
 		{"two names and a folder", func(t *testing.T, dir string) {
 			must(t, os.Mkdir(dir+"/sub", 0o755), os.Link(dir+"/old", dir+"/sub/also"))
 			put(t, open(t, dir+"/sub/also", os.O_WRONLY|os.O_SYNC), "BE")
 			syncDir(t, dir+"/sub")
 			syncDir(t, dir)
-		}, "old=BEfore sub/also=BEfore", "old=BEfore sub/also=BEfore"},
+		}, "old=BEfore sub/also=BEfore", "old=BEfore sub/also=BEfore", "old=BEfore sub/also=BEfore"},
 		{"a folder whose own name is not synced", func(t *testing.T, dir string) {
 			must(t, os.Mkdir(dir+"/sub", 0o755))
 			put(t, open(t, dir+"/sub/in", os.O_WRONLY|os.O_SYNC), "x")
 			syncDir(t, dir+"/sub")
-		}, "old=before sub/in=x", "old=before"},
+		}, "old=before sub/in=x", "old=before sub/in=x", "old=before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, at := mounted(t)
 			c.do(t, at)
-			if got := now(t, d, Journalled); got != c.journalled {
-				t.Errorf("journalled: %q, want %q", got, c.journalled)
-			}
-			if got := now(t, d, Minimal); got != c.minimal {
-				t.Errorf("POSIX minimum: %q, want %q", got, c.minimal)
+			for mode, want := range map[Mode]string{Journalled: c.journalled, OwnName: c.ownName, Minimal: c.minimal} {
+				if got := now(t, d, mode); got != want {
+					t.Errorf("%v: %q, want %q", mode, got, want)
+				}
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -18,16 +19,20 @@ const (
 	// Torn is Journalled where unsynced things may be there or not: each 512 bytes or 4 KiB of each unsynced write by
 	// the toss of a coin, and names and sizes up to a random moment.
 	Torn
-	// Minimal is the least that POSIX promises: a name survives only if its own folder was synced.
+	// OwnName is a file system that keeps no common order, such as a log of single files: an fsync makes safe the file
+	// and its own name, with the folders above it; another name survives only if its folder was synced.
+	OwnName
+	// Minimal is the least that POSIX promises, less than the usual file systems of Linux do: a name, even of a synced
+	// file, survives only if its own folder was synced.
 	Minimal
 )
 
 // Modes are all of them.
-var Modes = []Mode{Journalled, Torn, Minimal}
+var Modes = []Mode{Journalled, Torn, OwnName, Minimal}
 
 // String implements fmt.Stringer.
 func (m Mode) String() string {
-	return [...]string{"journalled", "torn", "POSIX minimum"}[m]
+	return [...]string{"journalled", "torn", "own name", "POSIX minimum"}[m]
 }
 
 // cut is the state of one disk when the power goes.
@@ -35,10 +40,12 @@ type cut struct {
 	mode     Mode
 	chance   *rand.Rand
 	ops      []op
-	covered  map[*node]int // operations on the node below it are safe
-	commit   int           // names and sizes below it are safe, unless Minimal
-	contents map[*node][]byte
-	children map[*node]map[string]*node
+	covered  map[*inode]int // operations on the node below it are safe
+	reached  map[*inode]int // likewise its own name
+	parent   map[*inode]*inode
+	commit   int // in modes that keep an order, names and sizes below it are safe
+	contents map[*inode][]byte
+	children map[*inode]map[string]*inode
 }
 
 // Survivor writes into the empty directory dst what the disk holds after the power went at the position. chance
@@ -46,22 +53,36 @@ type cut struct {
 func (d *Disk) Survivor(dst string, position int, mode Mode, chance *rand.Rand) error {
 	c := &cut{
 		mode: mode, chance: chance, ops: d.journal.prefix(position),
-		covered: map[*node]int{}, contents: map[*node][]byte{}, children: map[*node]map[string]*node{},
+		covered: map[*inode]int{}, reached: map[*inode]int{}, parent: map[*inode]*inode{}, contents: map[*inode][]byte{}, children: map[*inode]map[string]*inode{},
 	}
 	c.findSafe(d)
 	c.applyNames(d)
 	c.applyContents(d)
-	if err := c.build(d.root, dst, map[*node]string{}); err != nil {
+	if err := c.build(d.root, dst, map[*inode]string{}); err != nil {
 		return fmt.Errorf("survivor at %d: %w", position, err)
 	}
 	return nil
 }
 
+// ordered reports whether the file system keeps its own changes in order.
+func (m Mode) ordered() bool { return m == Journalled || m == Torn }
+
 func (c *cut) findSafe(d *Disk) {
+	for _, e := range d.base {
+		c.parent[e.node] = e.dir
+	}
 	for _, o := range c.ops {
+		for _, e := range o.entries {
+			if e.node != nil {
+				c.parent[e.node] = e.dir
+			}
+		}
 		if o.kind == synced && o.node.disk == d {
 			c.covered[o.node] = max(c.covered[o.node], o.from)
 			c.commit = max(c.commit, o.commit)
+			for n := o.node; n != nil; n = c.parent[n] {
+				c.reached[n] = max(c.reached[n], o.from)
+			}
 		}
 	}
 	if c.mode == Torn {
@@ -75,21 +96,28 @@ func (c *cut) applyNames(d *Disk) {
 	}
 	for i, o := range c.ops {
 		for _, e := range o.entries {
-			safe := i < c.commit
-			if c.mode == Minimal {
-				safe = i < c.covered[e.dir]
-			}
-			if safe && e.dir.disk == d {
+			if e.dir.disk == d && c.keeps(i, o, e) {
 				c.set(e)
 			}
 		}
 	}
 }
 
+// keeps reports whether an entry of operation i is safe.
+func (c *cut) keeps(i int, o op, e entry) bool {
+	switch {
+	case c.mode.ordered():
+		return i < c.commit
+	case i < c.covered[e.dir]:
+		return true
+	}
+	return c.mode == OwnName && slices.ContainsFunc(o.entries, func(e entry) bool { return i < c.reached[e.node] })
+}
+
 func (c *cut) set(e entry) {
 	names := c.children[e.dir]
 	if names == nil {
-		names = map[string]*node{}
+		names = map[string]*inode{}
 		c.children[e.dir] = names
 	}
 	if e.node == nil {
@@ -106,7 +134,7 @@ func (c *cut) applyContents(d *Disk) {
 		}
 		covered := i < c.covered[o.node]
 		switch {
-		case o.kind == resized && (covered || c.mode != Minimal && i < c.commit):
+		case o.kind == resized && (covered || c.mode.ordered() && i < c.commit):
 			c.contents[o.node] = extended(c.content(o.node), o.size)[:o.size]
 		case o.kind == written && covered:
 			c.put(o, 0, o.size)
@@ -117,7 +145,7 @@ func (c *cut) applyContents(d *Disk) {
 }
 
 // content returns what can be written to without changing what the disk began with.
-func (c *cut) content(n *node) []byte {
+func (c *cut) content(n *inode) []byte {
 	data, ok := c.contents[n]
 	if !ok {
 		data = append(make([]byte, 0, len(n.base)+4096), n.base...)
@@ -156,7 +184,7 @@ func (c *cut) tear(o op) {
 }
 
 // build writes a node to a path. done tells where each file was written already, for its other names.
-func (c *cut) build(n *node, path string, done map[*node]string) error {
+func (c *cut) build(n *inode, path string, done map[*inode]string) error {
 	if first, ok := done[n]; ok {
 		return os.Link(first, path)
 	}

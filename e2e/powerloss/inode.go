@@ -11,8 +11,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// node is a file, a folder or a symbolic link. Everything below the first group is guarded by the journal's lock.
-type node struct {
+// inode is a file, a folder or a symbolic link. Everything below the first group is guarded by the journal's lock.
+type inode struct {
 	fs.Inode
 	disk   *Disk
 	target string // of a symbolic link
@@ -27,34 +27,34 @@ type node struct {
 }
 
 var (
-	_ fs.NodeCreater   = (*node)(nil)
-	_ fs.NodeMkdirer   = (*node)(nil)
-	_ fs.NodeSymlinker = (*node)(nil)
-	_ fs.NodeLinker    = (*node)(nil)
-	_ fs.NodeUnlinker  = (*node)(nil)
-	_ fs.NodeRmdirer   = (*node)(nil)
-	_ fs.NodeRenamer   = (*node)(nil)
-	_ fs.NodeGetattrer = (*node)(nil)
-	_ fs.NodeSetattrer = (*node)(nil)
-	_ fs.NodeOpener    = (*node)(nil)
-	_ fs.NodeFsyncer   = (*node)(nil)
-	_ fs.NodeStatfser  = (*node)(nil)
+	_ fs.NodeCreater   = (*inode)(nil)
+	_ fs.NodeMkdirer   = (*inode)(nil)
+	_ fs.NodeSymlinker = (*inode)(nil)
+	_ fs.NodeLinker    = (*inode)(nil)
+	_ fs.NodeUnlinker  = (*inode)(nil)
+	_ fs.NodeRmdirer   = (*inode)(nil)
+	_ fs.NodeRenamer   = (*inode)(nil)
+	_ fs.NodeGetattrer = (*inode)(nil)
+	_ fs.NodeSetattrer = (*inode)(nil)
+	_ fs.NodeOpener    = (*inode)(nil)
+	_ fs.NodeFsyncer   = (*inode)(nil)
+	_ fs.NodeStatfser  = (*inode)(nil)
 )
 
 // child makes a new node of the caller's and names it in this folder.
-func (n *node) child(ctx context.Context, name string, c *node, out *fuse.EntryOut) *fs.Inode {
+func (n *inode) child(ctx context.Context, name string, c *inode, out *fuse.EntryOut) *fs.Inode {
 	c.disk, c.mtime = n.disk, time.Now()
 	if caller, ok := fuse.FromContext(ctx); ok {
 		c.uid, c.gid = caller.Uid, caller.Gid
 	}
-	inode := n.NewPersistentInode(ctx, c, fs.StableAttr{Mode: c.mode & syscall.S_IFMT})
+	made := n.NewPersistentInode(ctx, c, fs.StableAttr{Mode: c.mode & syscall.S_IFMT})
 	n.rename(entry{dir: n, name: name, node: c})
 	c.attributes(&out.Attr)
-	return inode
+	return made
 }
 
 // rename records new meanings of names.
-func (n *node) rename(entries ...entry) {
+func (n *inode) rename(entries ...entry) {
 	j := n.disk.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -62,49 +62,49 @@ func (n *node) rename(entries ...entry) {
 }
 
 // named returns the node that a name in this folder means, or nil.
-func (n *node) named(name string) *node {
+func (n *inode) named(name string) *inode {
 	if c := n.GetChild(name); c != nil {
-		return c.Operations().(*node)
+		return c.Operations().(*inode)
 	}
 	return nil
 }
 
 // Create implements fs.NodeCreater.
-func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	c := &node{mode: syscall.S_IFREG | mode&0o7777}
-	inode := n.child(ctx, name, c, out)
-	return inode, &handle{node: c, flags: flags}, openFlags(name), 0
+func (n *inode) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	c := &inode{mode: syscall.S_IFREG | mode&0o7777}
+	made := n.child(ctx, name, c, out)
+	return made, &handle{node: c, flags: flags}, openFlags(name), 0
 }
 
 // Mkdir implements fs.NodeMkdirer.
-func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	return n.child(ctx, name, &node{mode: syscall.S_IFDIR | mode&0o7777}, out), 0
+func (n *inode) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.child(ctx, name, &inode{mode: syscall.S_IFDIR | mode&0o7777}, out), 0
 }
 
 // Symlink implements fs.NodeSymlinker.
-func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	return n.child(ctx, name, &node{mode: syscall.S_IFLNK | 0o777, target: target}, out), 0
+func (n *inode) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	return n.child(ctx, name, &inode{mode: syscall.S_IFLNK | 0o777, target: target}, out), 0
 }
 
 // Readlink implements fs.NodeReadlinker.
-func (n *node) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(n.target), 0 }
+func (n *inode) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(n.target), 0 }
 
 // Link implements fs.NodeLinker.
-func (n *node) Link(_ context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	c := target.EmbeddedInode().Operations().(*node)
+func (n *inode) Link(_ context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	c := target.EmbeddedInode().Operations().(*inode)
 	n.rename(entry{dir: n, name: name, node: c})
 	c.attributes(&out.Attr)
 	return c.EmbeddedInode(), 0
 }
 
 // Unlink implements fs.NodeUnlinker.
-func (n *node) Unlink(_ context.Context, name string) syscall.Errno {
+func (n *inode) Unlink(_ context.Context, name string) syscall.Errno {
 	n.rename(entry{dir: n, name: name})
 	return 0
 }
 
 // Rmdir implements fs.NodeRmdirer.
-func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+func (n *inode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if c := n.named(name); c != nil && len(c.Children()) > 0 {
 		return syscall.ENOTEMPTY
 	}
@@ -112,11 +112,11 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 }
 
 // Rename implements fs.NodeRenamer. The kernel itself refuses to replace where that is asked for.
-func (n *node) Rename(_ context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+func (n *inode) Rename(_ context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	if flags&fs.RENAME_EXCHANGE != 0 {
 		return syscall.EINVAL
 	}
-	dir := to.EmbeddedInode().Operations().(*node)
+	dir := to.EmbeddedInode().Operations().(*inode)
 	if old := dir.named(newName); old != nil && len(old.Children()) > 0 {
 		return syscall.ENOTEMPTY
 	}
@@ -125,7 +125,7 @@ func (n *node) Rename(_ context.Context, name string, to fs.InodeEmbedder, newNa
 }
 
 // attributes fills in what stat(2) shows.
-func (n *node) attributes(out *fuse.Attr) {
+func (n *inode) attributes(out *fuse.Attr) {
 	n.disk.journal.mu.Lock()
 	defer n.disk.journal.mu.Unlock()
 	out.Mode, out.Uid, out.Gid = n.mode, n.uid, n.gid
@@ -135,13 +135,13 @@ func (n *node) attributes(out *fuse.Attr) {
 }
 
 // Getattr implements fs.NodeGetattrer.
-func (n *node) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (n *inode) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	n.attributes(&out.Attr)
 	return 0
 }
 
 // Setattr implements fs.NodeSetattrer.
-func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *inode) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok {
 		n.resize(int64(size))
 	}
@@ -150,7 +150,7 @@ func (n *node) Setattr(_ context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, o
 	return 0
 }
 
-func (n *node) change(in *fuse.SetAttrIn) {
+func (n *inode) change(in *fuse.SetAttrIn) {
 	n.disk.journal.mu.Lock()
 	defer n.disk.journal.mu.Unlock()
 	if mode, ok := in.GetMode(); ok {
@@ -167,7 +167,7 @@ func (n *node) change(in *fuse.SetAttrIn) {
 	}
 }
 
-func (n *node) resize(size int64) {
+func (n *inode) resize(size int64) {
 	j := n.disk.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -178,7 +178,7 @@ func (n *node) resize(size int64) {
 }
 
 // grow makes the content this process's own, and at least so long. The caller holds the lock.
-func (n *node) grow(size int64) {
+func (n *inode) grow(size int64) {
 	if n.shared {
 		n.data, n.shared = slices.Clone(n.data), false
 	}
@@ -198,7 +198,7 @@ func extended(data []byte, size int64) []byte {
 }
 
 // Open implements fs.NodeOpener.
-func (n *node) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (n *inode) Open(_ context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_TRUNC != 0 {
 		n.resize(0)
 	}
@@ -218,13 +218,13 @@ func openFlags(name string) uint32 {
 const fdatasync = 1
 
 // Fsync implements fs.NodeFsyncer, for files and folders.
-func (n *node) Fsync(_ context.Context, _ fs.FileHandle, flags uint32) syscall.Errno {
+func (n *inode) Fsync(_ context.Context, _ fs.FileHandle, flags uint32) syscall.Errno {
 	n.disk.journal.sync(n, flags&fdatasync != 0)
 	return 0
 }
 
 // Statfs implements fs.NodeStatfser: a disk with room.
-func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+func (n *inode) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	*out = fuse.StatfsOut{Bsize: 4096, Frsize: 4096, NameLen: 255, Blocks: 16 << 20, Bfree: 8 << 20, Bavail: 8 << 20, Files: 1 << 20, Ffree: 1 << 20}
 	return 0
 }
