@@ -53,7 +53,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 func (c *Cluster) start(ctx context.Context, o Options) error {
 	// Postgres runs as another user when we are root, and must be able to enter.
 	data := filepath.Join(o.Dir, "postgres")
-	err := errors.Join(os.Chmod(o.Dir, 0o711), os.Mkdir(data, 0o700))
+	err := errors.Join(os.Chmod(o.Dir, 0o711), os.MkdirAll(data, 0o700))
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}

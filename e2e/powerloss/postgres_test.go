@@ -1,0 +1,198 @@
+package powerloss
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/postgres"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
+)
+
+// database is a Postgres whose data lies on a disk.
+type database struct {
+	dir    string // with the password and the log, which are not on the disk
+	disk   *Disk
+	server *postgrestest.Server
+}
+
+// newDatabase makes a database whose schema is up to date and safe, and starts it on a disk of the journal.
+func newDatabase(t *testing.T, j *Journal, o postgrestest.Options) *database {
+	t.Helper()
+	db := &database{dir: room(t)}
+	server, err := postgrestest.StartServer(db.dir, postgrestest.Options{})
+	must(t, err)
+	store, err := postgres.Open(t.Context(), server.URL("postgres"), postgres.Options{})
+	must(t, err)
+	must(t, store.Close(), server.Stop())
+	data, base := filepath.Join(db.dir, "data"), filepath.Join(db.dir, "base")
+	must(t, os.Rename(data, base), os.Mkdir(data, 0o700))
+	db.disk, err = j.Mount(base, data)
+	must(t, err)
+	t.Cleanup(db.end)
+	db.server, err = postgrestest.StartServer(db.dir, o)
+	must(t, err)
+	return db
+}
+
+// end kills the server and takes the disk away once the last of its processes is gone.
+func (db *database) end() {
+	if db.server != nil {
+		_ = db.server.Kill()
+	}
+	if db.disk != nil {
+		_ = db.disk.Unmount()
+	}
+	db.server, db.disk = nil, nil
+}
+
+// survivor starts a server on what a disk would hold.
+func survivor(t *testing.T, d *Disk, password string, position int, mode Mode, chance *rand.Rand) *postgrestest.Server {
+	t.Helper()
+	dir := room(t)
+	data := filepath.Join(dir, "data")
+	must(t, os.Mkdir(data, 0o700), d.Survivor(data, position, mode, chance))
+	must(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
+	s, err := postgrestest.StartServer(dir, postgrestest.Options{Fsync: true})
+	if err != nil {
+		t.Fatalf("Postgres does not start on what survived at %d (%v): %v", position, mode, err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	return s
+}
+
+// ledger is what writers were told by the database: for each partition the position in the journal at which the answer
+// to each commit was here.
+type ledger [writers][]int
+
+const writers = 4
+
+// write commits without a pause, each writer to a partition of its own, one event a commit.
+func (l *ledger) write(t *testing.T, url string, j *Journal, lasts time.Duration) {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), url, postgres.Options{})
+	must(t, err)
+	defer store.Close()
+	var wg sync.WaitGroup
+	end := time.Now().Add(lasts)
+	for i := range writers {
+		wg.Go(func() {
+			lease, err := store.Acquire(t.Context(), i, "writer", time.Minute, node.Settings{Threshold: time.Minute, MaxNodes: 10})
+			for seq := uint64(1); err == nil && time.Now().Before(end); seq++ {
+				if err = store.Commit(t.Context(), lease, at(seq-1), change(i, seq)); err == nil {
+					l[i] = append(l[i], j.Position())
+				}
+			}
+			if err != nil {
+				t.Errorf("commit: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func at(seq uint64) node.Position { return node.Position{Epoch: 1, Seq: seq} }
+
+func change(partition int, seq uint64) node.Changes {
+	id := name(partition)
+	return node.Changes{
+		Clock: node.Clock{Position: at(seq)},
+		Nodes: []node.Node{{ID: id, State: node.Up, Seq: int64(seq)}},
+		Events: []node.Event{{
+			ID:   node.EventID{Epoch: 1, Partition: partition, Seq: seq},
+			Kind: node.Changed, NodeID: id, From: node.Down, To: node.Up, At: node.Stamp(seq),
+		}},
+	}
+}
+
+func name(partition int) string { return fmt.Sprintf("node-%d", partition) }
+
+// check compares a store with what was acknowledged up to a position of the journal.
+func (l *ledger) check(t *testing.T, store nodestore.Store, position int) (due, lost int, err error) {
+	t.Helper()
+	for i, acked := range l {
+		_, p, committed := store.Committed(t.Context(), i)
+		events, read := store.Events(t.Context(), name(i), 1<<20)
+		if err := errors.Join(committed, read); err != nil {
+			return due, lost, err
+		}
+		told := 0
+		for told < len(acked) && acked[told] <= position {
+			told++
+		}
+		due += told
+		lost += max(0, told-int(p.Seq))
+		if len(events) != int(p.Seq) {
+			err = fmt.Errorf("partition %d: %d events at position %d: a commit survived in part", i, len(events), p.Seq)
+		}
+	}
+	return due, lost, err
+}
+
+// Whatever Postgres committed is there after a power cut, whole, even on a disk that keeps only what POSIX demands.
+func TestPostgres(t *testing.T) {
+	chance := luck(t)
+	j := &Journal{SyncDelay: syncDelay}
+	db := newDatabase(t, j, postgrestest.Options{Fsync: true})
+	password, err := os.ReadFile(filepath.Join(db.dir, "password"))
+	must(t, err)
+	began := j.Position()
+	var l ledger
+	l.write(t, db.server.URL("postgres"), j, time.Second)
+	disk, end, n := db.disk, j.Position(), rounds(t, 1)
+	db.end()
+	for _, mode := range Modes {
+		t.Run(mode.String(), func(t *testing.T) {
+			due, lost := 0, 0
+			for _, position := range j.moments(chance, (began+end)/2, end, n) {
+				s := survivor(t, disk, string(password), position, mode, chance)
+				store, err := postgres.Open(t.Context(), s.URL("postgres"), postgres.Options{})
+				must(t, err)
+				d, l, err := l.check(t, store, position)
+				must(t, err, store.Close(), s.Stop())
+				t.Logf("cut at %d of %d: %d of %d lost", position, end, l, d)
+				due, lost = due+d, lost+l
+			}
+			if lost > 0 || due == 0 {
+				t.Errorf("%d of %d acknowledged commits are lost", lost, due)
+			}
+			reliability.Report(t, reliability.Row{
+				Group: group, Fault: fmt.Sprintf("power off under Postgres, disk: %v", mode),
+				Must: "every acknowledged commit is there, none in part", Rounds: n,
+				Seen: fmt.Sprintf("%d acknowledged before the cuts, %d lost", due, lost),
+			})
+		})
+	}
+}
+
+// The control experiment: without fsync the same cut loses commits.
+func TestPostgresWithoutFsyncLoses(t *testing.T) {
+	j := &Journal{SyncDelay: syncDelay}
+	db := newDatabase(t, j, postgrestest.Options{Fsync: false})
+	password, err := os.ReadFile(filepath.Join(db.dir, "password"))
+	must(t, err)
+	var l ledger
+	l.write(t, db.server.URL("postgres"), j, 300*time.Millisecond)
+	disk := db.disk
+	db.end()
+	s := survivor(t, disk, string(password), j.Position(), Journalled, nil)
+	store, err := postgres.Open(t.Context(), s.URL("postgres"), postgres.Options{})
+	must(t, err)
+	due, lost, err := l.check(t, store, j.Position())
+	must(t, err, store.Close())
+	if lost == 0 {
+		t.Errorf("nothing of %d commits is lost: the disk does not forget what was not synced", due)
+	}
+	reliability.Report(t, reliability.Row{
+		Group: group, Fault: "control: power off under Postgres with fsync=off", Must: "the test sees a loss",
+		Seen: fmt.Sprintf("%d of %d acknowledged commits lost", lost, due), Rounds: 1,
+	})
+}
