@@ -66,10 +66,12 @@ type sender struct {
 // behind are heartbeats of the node's last boot id that are older than what was folded: overtaken ones, those of a
 // machine that was restored from a snapshot, or those of a clone.
 type behind struct {
-	Row     bool          `json:"row,omitempty"` // nothing was folded since Since
-	Since   time.Duration `json:"since"`         // when the row began
-	Seq     int64         `json:"seq"`           // of the last one
-	Top     int64         `json:"top"`           // seq that was folded last at TopAt
+	Row     bool          `json:"row,omitempty"`     // nothing was folded since Since
+	Since   time.Duration `json:"since"`             // when the row began
+	Seq     int64         `json:"seq"`               // of the last one
+	Late    bool          `json:"late,omitempty"`    // nothing was folded for longer than the longest way before it
+	Another bool          `json:"another,omitempty"` // one of the row was not overtaken: it is another line
+	Top     int64         `json:"top"`               // seq that was folded last at TopAt
 	TopAt   time.Duration `json:"top_at"`
 	Address string        `json:"address,omitempty"`
 	Until   time.Duration `json:"until"` // when all this is forgotten
@@ -97,11 +99,16 @@ func (f *Fold) follow(n *Node, h *Heartbeat) {
 		return
 	}
 	m := f.recall(n)
-	if m.Behind != nil {
-		m.Behind.Row = false
-	}
-	if !same {
+	switch {
+	case !same:
+		m.Behind = nil // it counted the seq of another boot
 		f.replace(n, h, m)
+	case m.Behind != nil:
+		b := m.Behind
+		if b.Another {
+			f.returned(n, m, "", ReasonSeq, f.window(n, h))
+		}
+		b.Row, b.Late, b.Another = false, false, false
 	}
 	f.remember(n, m)
 }
@@ -155,35 +162,44 @@ func (f *Fold) returned(n *Node, m *senders, by, why string, window time.Duratio
 // nothing else was folded for longer than anything needs on its way, and this is not the first of its kind: then the
 // machine was restored from a snapshot, and goes on from there.
 func (f *Fold) overtaken(n *Node, h *Heartbeat) bool {
-	m, w, way := f.recall(n), f.clock.W, f.way(n)
+	m := f.recall(n)
 	if m.Behind == nil {
-		m.Behind = &behind{Top: n.Seq, TopAt: w}
+		m.Behind = &behind{Top: n.Seq, TopAt: f.clock.W}
 	}
 	b := m.Behind
-	defer func() { f.remember(n, m) }()
 	grows := b.Row && h.Seq > b.Seq
-	if grows && w-b.Since >= f.clock.Settings.Gap() && w-n.HeardW > way {
-		m.Behind = nil
-		if !m.doubled() {
-			m.Returns, m.By = 0, ""
-		}
-		return false
+	if late := f.clock.W-n.HeardW > f.way(n); late && !b.Late {
+		// Whoever sent it is there. One such heartbeat keeps the node, so that a restored machine is not lost before
+		// its second one; more do not, or what repeats itself would keep a dead node for ever.
+		b.Late = true
+		n.Heard, n.HeardW = f.clock.Position.Stamp, f.clock.W
+		f.touch(n)
 	}
+	restored := grows && b.Late && f.clock.W-b.Since >= f.clock.Settings.Gap()
+	if restored {
+		m.Behind = nil
+	} else {
+		f.lag(n, h, b, grows)
+	}
+	f.remember(n, m)
+	return !restored
+}
+
+// lag notes an ignored heartbeat.
+func (f *Fold) lag(n *Node, h *Heartbeat, b *behind, grows bool) {
+	w := f.clock.W
 	if !grows {
 		b.Row, b.Since = true, w
 	}
-	window := f.window(n, h)
-	b.Seq, b.Until = h.Seq, w+window
+	b.Seq, b.Until = h.Seq, w+f.window(n, h)
 	if h.IP != "" {
 		b.Address = h.IP
 	}
-	if w-b.TopAt > way {
-		if h.Seq < b.Top { // it was sent before one that arrived longer ago than anything is on its way
-			f.returned(n, m, "", ReasonSeq, window)
-		}
+	if w-b.TopAt > f.way(n) {
+		// It was sent before one that arrived longer ago than anything is on its way.
+		b.Another = b.Another || h.Seq < b.Top
 		b.Top, b.TopAt = n.Seq, w
 	}
-	return true
 }
 
 // way is how long after it was overtaken a heartbeat may still arrive. Where nodes are lost sooner, it is shorter: so

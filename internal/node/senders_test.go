@@ -74,6 +74,25 @@ func TestTwoSendersAreShownAndToldOnce(t *testing.T) {
 	}
 }
 
+// Two that report every ten minutes are told as soon as each of them returned twice; one that is slow, and one that is
+// not, too.
+func TestSlowSendersAreTold(t *testing.T) {
+	slow := func(id string) node.Heartbeat {
+		return node.Heartbeat{NodeID: "a", BootID: id, Interval: 10 * time.Minute}
+	}
+	s := newScript(t)
+	for range 2 {
+		s.send(0, slow("1")).pulse(5*time.Minute).send(0, slow("2")).pulse(5 * time.Minute)
+	}
+	s.send(0, slow("1")).want("joined a >up").pulse(5*time.Minute).send(0, slow("2")).want("doubled a > boot_ids")
+
+	s = newScript(t)
+	for range 6 {
+		s.send(0, slow("1")).turns(20, node.Heartbeat{NodeID: "a", BootID: "2", Interval: 30 * time.Second})
+	}
+	s.want("joined a >up", "doubled a > boot_ids")
+}
+
 func TestDoubledEndsAnHourAfterTheLastReturn(t *testing.T) {
 	a, b := from("1", "203.0.113.5", 0), from("2", "203.0.113.9", 0)
 	s := newScript(t).turns(10, a, b).clear()

@@ -25,7 +25,8 @@ type memory struct {
 	lateIP         string
 	rowSince       time.Duration // the first of those with nothing newer in between
 	rowSeq         int64
-	inRow          bool
+	inRow, silent  bool // silent: the last newer one was long ago
+	another        bool
 	newestThen     int64 // the newest seq when we looked last, at lookedAt
 	newestLookedAt time.Duration
 }
@@ -72,17 +73,22 @@ func (r *reference) forget(n *record) {
 		n.gone = nil
 	}
 	if r.w > n.lateUntil {
-		n.late, n.inRow, n.lateIP = false, false, ""
+		n.late, n.inRow, n.silent, n.another, n.lateIP = false, false, false, false, ""
 	}
 }
 
 // replaced counts a return when another sender than the last one reports, who lost its place too long ago for a
 // heartbeat still under way.
 func (r *reference) replaced(n *record, h node.Heartbeat) {
-	n.inRow = false
+	another := n.another
+	n.inRow, n.silent, n.another = false, false, false
 	if n.boot == h.BootID && (n.boot != "" || n.ip == h.IP || n.ip == "" || h.IP == "" || kind(n.ip) != kind(h.IP)) {
+		if another {
+			r.returned(n, h, "", node.ReasonSeq)
+		}
 		return
 	}
+	n.late, n.lateIP = false, ""
 	leaves := gone{name(n.boot, n.ip), n.ip, r.w, n.heard + r.window(n, h)}
 	for _, g := range n.gone {
 		if g.id == leaves.id {
@@ -125,11 +131,11 @@ func (r *reference) returned(n *record, h node.Heartbeat, by, why string) {
 // unless it is one of a growing row that began long enough after the last that was not.
 func (r *reference) restored(n *record, h node.Heartbeat) bool {
 	grows := n.inRow && h.Seq > n.rowSeq
-	if grows && r.w-n.rowSince >= r.settings.Gap() && r.w-n.heard > r.way(n) {
-		n.late, n.inRow, n.lateIP = false, false, ""
-		if n.returns < enough {
-			n.returns, n.by = 0, ""
-		}
+	if !n.silent && r.w-n.heard > r.way(n) {
+		n.silent, n.heard = true, r.w
+	}
+	if grows && r.w-n.rowSince >= r.settings.Gap() && n.silent {
+		n.late, n.inRow, n.silent, n.another, n.lateIP = false, false, false, false, ""
 		return true
 	}
 	if !n.late {
@@ -140,9 +146,7 @@ func (r *reference) restored(n *record, h node.Heartbeat) bool {
 	}
 	n.rowSeq, n.lateUntil, n.lateIP = h.Seq, r.w+r.window(n, h), cmp.Or(h.IP, n.lateIP)
 	if r.w-n.newestLookedAt > r.way(n) {
-		if h.Seq < n.newestThen {
-			r.returned(n, h, "", node.ReasonSeq)
-		}
+		n.another = n.another || h.Seq < n.newestThen
 		n.newestThen, n.newestLookedAt = n.seq, r.w
 	}
 	return false
