@@ -154,6 +154,7 @@ func (f *Fold) returned(n *Node, m *senders, by, why string, window time.Duratio
 	}
 	m.Why, m.Until = why, w+max(doubledFor, window)
 	e := f.event(n, Doubled)
+	e.From, e.To = n.State, n.State // that it stays what it is ends no incident
 	e.Reason, e.Evidence = why, strings.Join(m.addresses(n.IP), ", ")
 	f.emit(e)
 }

@@ -64,7 +64,7 @@ func TestTwoSendersAreShownAndToldOnce(t *testing.T) {
 			if e := s.events[0]; e.Kind != node.Doubled || e.Evidence != c.evidence || e.Quiet {
 				t.Fatalf("told %+v, want the addresses %q", e, c.evidence)
 			}
-			s.want("doubled a > " + c.reason)
+			s.want("doubled a up>up " + c.reason)
 			shown := strings.TrimSpace(c.reason + " " + strings.ReplaceAll(c.evidence, ",", ""))
 			if c.evidence == "" {
 				shown = c.reason + " "
@@ -84,13 +84,13 @@ func TestSlowSendersAreTold(t *testing.T) {
 	for range 2 {
 		s.send(0, slow("1")).pulse(5*time.Minute).send(0, slow("2")).pulse(5 * time.Minute)
 	}
-	s.send(0, slow("1")).want("joined a >up").pulse(5*time.Minute).send(0, slow("2")).want("doubled a > boot_ids")
+	s.send(0, slow("1")).want("joined a >up").pulse(5*time.Minute).send(0, slow("2")).want("doubled a up>up boot_ids")
 
 	s = newScript(t)
 	for range 6 {
 		s.send(0, slow("1")).turns(20, node.Heartbeat{NodeID: "a", BootID: "2", Interval: 30 * time.Second})
 	}
-	s.want("joined a >up", "doubled a > boot_ids")
+	s.want("joined a >up", "doubled a up>up boot_ids")
 }
 
 func TestDoubledEndsAnHourAfterTheLastReturn(t *testing.T) {
@@ -101,14 +101,14 @@ func TestDoubledEndsAnHourAfterTheLastReturn(t *testing.T) {
 	if senders := s.stored.Nodes[0].Senders; senders != "" {
 		t.Errorf("one sender is left, and the node remembers %s", senders)
 	}
-	s.turns(10, a, b).want("doubled a > boot_ids") // it came back: told again
+	s.turns(10, a, b).want("doubled a up>up boot_ids") // it came back: told again
 }
 
 func TestDeletingTheNodeForgetsItsSenders(t *testing.T) {
 	a, b := from("1", "203.0.113.5", 0), from("2", "203.0.113.9", 0)
 	s := newScript(t).turns(10, a, b).command(0, node.Command{NodeID: "a", Delete: true}).clear()
 	s.turns(1, a).marked("").want("joined a >up")
-	s.turns(10, b, a).want("doubled a > boot_ids")
+	s.turns(10, b, a).want("doubled a up>up boot_ids")
 }
 
 func TestOneSenderIsNeverTakenForTwo(t *testing.T) {

@@ -149,9 +149,10 @@ func (s *script) arrive(all ...[]arrival) *script {
 	return s
 }
 
+// count is how many events of a kind there were, to a state, or to any for "".
 func (s *script) count(kind node.Kind, to node.State) (n int) {
 	for _, e := range s.events {
-		if e.Kind == kind && e.To == to {
+		if e.Kind == kind && (to == "" || e.To == to) {
 			n++
 		}
 	}

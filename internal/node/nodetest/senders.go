@@ -123,7 +123,7 @@ func (r *reference) returned(n *record, h node.Heartbeat, by, why string) {
 	}
 	if n.returns == enough && !known {
 		n.why = why
-		r.emit(node.Doubled, h.NodeID, "", "", why+" "+n.addresses(), false)
+		r.emit(node.Doubled, h.NodeID, n.state, n.state, why+" "+n.addresses(), false)
 	}
 }
 
