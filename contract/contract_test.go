@@ -44,6 +44,10 @@ var golden = map[string]any{
 		V: 1, ID: "2:0:981:0", Kind: "changed", NodeID: "a", From: "down", To: "up", Reason: "port_closed_3000",
 		Evidence: "port 3000: connection refused", AtUnixMs: 1767225600123, LastedSec: 754,
 	},
+	"event_doubled": &contract.Event{
+		V: 1, ID: "2:0:983:0", Kind: "doubled", NodeID: "a", From: "up", To: "up", Reason: "boot_ids",
+		Evidence: "203.0.113.5, 203.0.113.9", AtUnixMs: 1767225600123,
+	},
 	"event_quiet": &contract.Event{V: 1, ID: "2:0:982:1", Kind: "blind", AtUnixMs: 1767225600123, Quiet: true},
 }
 

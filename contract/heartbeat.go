@@ -26,7 +26,7 @@ type Heartbeat struct {
 	Reason      string          `json:"reason,omitempty"`       // why a probe failed, a short code
 	Evidence    string          `json:"evidence,omitempty"`     // the line that shows it
 	IntervalSec float64         `json:"interval_sec,omitempty"` // seconds between the agent's heartbeats
-	BootID      string          `json:"boot_id,omitempty"`      // seq counts within one boot_id
+	BootID      string          `json:"boot_id,omitempty"`      // of the machine; seq counts within one. Two at a time are two senders
 	Seq         int64           `json:"seq,omitempty"`          // grows with every heartbeat of one boot_id
 	Agent       Agent           `json:"agent,omitzero"`
 	Metrics     json.RawMessage `json:"metrics,omitempty"`  // an object of the agent's, shown, never judged

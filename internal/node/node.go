@@ -64,6 +64,7 @@ type Node struct {
 	Interval  time.Duration // between its agent's heartbeats, 0 for unknown
 	BootID    string
 	Seq       int64
+	Senders   string // JSON, what is remembered of several senders; "" while there is one; see Doubled
 
 	AgentVersion, OS, Arch string
 	Metrics, Workload      string // JSON objects as the agent sent them, or ""
@@ -108,11 +109,12 @@ type Settings struct {
 // Kind says what an event is about.
 type Kind string
 
-// Joined, Changed and Deleted are about a node; the others are monitor events.
+// Joined, Changed, Deleted and Doubled are about a node; the others are monitor events.
 const (
 	Joined  Kind = "joined"
 	Changed Kind = "changed"
 	Deleted Kind = "deleted"
+	Doubled Kind = "doubled" // two senders use its id by turns; the evidence is their addresses
 	Blind   Kind = "blind"   // a span in which the monitor could not have heard, now over
 	Deaf    Kind = "deaf"    // nothing reaches ingest though it runs
 	Hearing Kind = "hearing" // the deaf span is over

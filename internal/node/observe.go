@@ -15,9 +15,10 @@ func (f *Fold) observe(h *Heartbeat) {
 		f.join(h)
 		return
 	}
-	if stale(n, h) {
+	if older(n, h) && f.overtaken(n, h) {
 		return
 	}
+	f.follow(n, h)
 	f.update(n, h)
 	to, reason, evidence := judge(h)
 	f.enter(n, to, reason, evidence)
@@ -52,8 +53,8 @@ func (f *Fold) join(h *Heartbeat) {
 	f.emit(e)
 }
 
-// stale reports whether h was overtaken by a later heartbeat of the same boot.
-func stale(n *Node, h *Heartbeat) bool {
+// older reports whether h was sent before the last heartbeat of the same boot.
+func older(n *Node, h *Heartbeat) bool {
 	return h.BootID != "" && h.BootID == n.BootID && h.Seq < n.Seq
 }
 
@@ -63,13 +64,15 @@ func (f *Fold) update(n *Node, h *Heartbeat) {
 		n.IP = h.IP
 	}
 	n.Meta = h.Meta
-	n.Interval = min(max(h.Interval, 0), maxInterval)
+	n.Interval = interval(h)
 	n.BootID, n.Seq = h.BootID, h.Seq
 	n.AgentVersion, n.OS, n.Arch = h.AgentVersion, h.OS, h.Arch
 	n.Metrics, n.Workload = h.Metrics, h.Workload
 	n.Heard, n.HeardW = f.clock.Position.Stamp, f.clock.W
 	f.touch(n)
 }
+
+func interval(h *Heartbeat) time.Duration { return min(max(h.Interval, 0), maxInterval) }
 
 // judge reads the agent's word.
 func judge(h *Heartbeat) (s State, reason, evidence string) {

@@ -27,12 +27,12 @@ func TestFoldEqualsReference(t *testing.T) {
 			t.Fatalf("seed %d: %d nodes, want %d", seed, len(snapshot.Nodes), len(states))
 		}
 		for _, n := range snapshot.Nodes {
-			if s := string(n.State) + " " + n.Reason; s != states[n.ID] {
+			if s := nodetest.Describe(n, snapshot.Clock.W); s != states[n.ID] {
 				t.Fatalf("seed %d: %s is %q, want %q", seed, n.ID, s, states[n.ID])
 			}
 		}
 	}
-	for _, k := range []node.Kind{node.Joined, node.Changed, node.Deleted, node.Blind, node.Deaf, node.Hearing} {
+	for _, k := range []node.Kind{node.Joined, node.Changed, node.Deleted, node.Blind, node.Deaf, node.Hearing, node.Doubled} {
 		if kinds[k] < 50 {
 			t.Errorf("the streams hardly exercise %q: %d events", k, kinds[k])
 		}

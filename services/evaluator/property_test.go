@@ -151,9 +151,13 @@ func compareStates(t *testing.T, seed uint64, store nodestore.Reader, want map[s
 	if err != nil {
 		t.Fatal(err)
 	}
+	status, err := store.Status(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := map[string]string{}
 	for _, n := range nodes {
-		got[n.ID] = string(n.State) + " " + n.Reason
+		got[n.ID] = nodetest.Describe(n, status.Clock.W)
 	}
 	for id := range want {
 		if got[id] != want[id] {

@@ -47,6 +47,8 @@ func (r *renderer) render(a nodestore.Alert) string {
 		p.joinedNode(e)
 	case node.Changed:
 		p.changedNode(e)
+	case node.Doubled:
+		p.doubledNode(e)
 	case node.Deleted:
 		p.title(r.deleted)
 		p.node(e)
@@ -103,6 +105,21 @@ func (p *page) changedNode(e node.Event) {
 	}
 }
 
+// doubledNode says who uses the id of another. Of old agents only the addresses are known, which prove less.
+func (p *page) doubledNode(e node.Event) {
+	title, advice := p.doubled, p.doubledAdvice
+	switch e.Reason {
+	case node.ReasonAddresses:
+		title, advice = p.doubledMaybe, p.doubledMaybeAdvice
+	case node.ReasonSeq:
+		advice = p.clonesAdvice
+	}
+	p.title(title)
+	p.nodeID(e)
+	p.field(p.addresses, p.code(e.Evidence, maxEvidenceChars))
+	p.say(advice)
+}
+
 func (p *page) deafMonitor(e node.Event) {
 	p.title(p.deaf)
 	p.text(p.deafSpan, p.duration(e.Lasted), p.moment(e.Since.Time(), p.loc), p.nodes(e.Nodes))
@@ -136,14 +153,18 @@ func (p *page) title(s string) {
 	fmt.Fprintf(&p.b, "%s <b>%s</b>\n", mark, telegram.Escape(words))
 }
 
-// node says which node it is.
+// node says which node it is, and where.
 func (p *page) node(e node.Event) {
+	p.nodeID(e)
+	p.field(p.ip, p.code(e.IP, maxShortChars))
+}
+
+func (p *page) nodeID(e node.Event) {
 	p.b.WriteString(p.code(e.NodeID, maxIDChars))
 	if e.Name != "" && e.Name != e.NodeID {
 		p.b.WriteString(" (" + p.code(e.Name, maxNameChars) + ")")
 	}
 	p.b.WriteByte('\n')
-	p.field(p.ip, p.code(e.IP, maxShortChars))
 }
 
 // why says the reason in words where they are known; the code stays visible for searching.

@@ -22,6 +22,8 @@ var english = catalogue{
 	deaf:           "❌ The monitor is deaf",
 	hearing:        "✅ The monitor hears again",
 	stalled:        "❌ The monitor is stalled",
+	doubled:        "⚠️ Several senders use one NODE_ID",
+	doubledMaybe:   "⚠️ One NODE_ID, several addresses by turns",
 	unknown:        "⚠️ Monitor event",
 
 	ip:        "IP",
@@ -47,6 +49,13 @@ var english = catalogue{
 	hearingAdvice: "Marked lost meanwhile: %s. Those that stay silent will be told.",
 	stalledSpan:   "No message reached the evaluator for %s, since %s.",
 	stalledAdvice: "No node is judged until that ends: look at NATS and ingest.",
+
+	addresses:     "From",
+	doubledAdvice: "Give each a NODE_ID of its own. Until then the state shown is now the one's, now the other's.",
+	doubledMaybeAdvice: "If these are two machines, give one of them another NODE_ID. " +
+		"If it is one machine with two ways to the internet, nothing is wrong.",
+	clonesAdvice: "They have the same boot id, so they are copies of one machine, and only one of them is heard. " +
+		"Give each a NODE_ID of its own.",
 
 	reasons: map[string]string{
 		"no_screen":               "no screen session",

@@ -22,6 +22,8 @@ var russian = catalogue{
 	deaf:           "❌ Монитор оглох",
 	hearing:        "✅ Монитор снова слышит",
 	stalled:        "❌ Монитор остановился",
+	doubled:        "⚠️ Один NODE_ID у нескольких отправителей",
+	doubledMaybe:   "⚠️ Один NODE_ID, попеременно разные адреса",
 	unknown:        "⚠️ Событие монитора",
 
 	ip:        "IP",
@@ -47,6 +49,13 @@ var russian = catalogue{
 	hearingAdvice: "За это время потеряна связь: %s. О тех, кто так и будет молчать, придёт сообщение.",
 	stalledSpan:   "До evaluator уже %s, с %s, не доходят сообщения.",
 	stalledAdvice: "Пока это так, об узлах не судим: проверьте NATS и ingest.",
+
+	addresses:     "Откуда",
+	doubledAdvice: "Дайте каждому свой NODE_ID. До тех пор показано состояние то одного, то другого.",
+	doubledMaybeAdvice: "Если это две машины, дайте одной из них другой NODE_ID. " +
+		"Если это одна машина с двумя выходами в интернет, всё в порядке.",
+	clonesAdvice: "У них один и тот же boot id: это копии одной машины, и слышно только одну из них. " +
+		"Дайте каждой свой NODE_ID.",
 
 	reasons: map[string]string{
 		"no_screen":               "нет сессии screen",

@@ -84,7 +84,7 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_ = writeNodes(w, selected, now, snap.status.Clock.Settings) // the client went away
+	_ = writeNodes(w, selected, now, snap.status.Clock) // the client went away
 }
 
 // page returns the selected nodes by id, and whether the limit cut some off.

@@ -212,7 +212,7 @@ func TestEncodingAllocatesLittle(t *testing.T) {
 		n.Meta, n.Evidence, n.Name = "plain", "plain", "plain"
 	}
 	s := node.Settings{Threshold: time.Minute}
-	if got := testing.AllocsPerRun(10, func() { _ = writeNodes(io.Discard, nodes, noon, s) }); got > 10 {
+	if got := testing.AllocsPerRun(10, func() { _ = writeNodes(io.Discard, nodes, noon, node.Clock{Settings: s}) }); got > 10 {
 		t.Errorf("%.0f allocations for 1000 nodes", got)
 	}
 }
@@ -222,7 +222,7 @@ func BenchmarkWriteNodes(b *testing.B) {
 	s := node.Settings{Threshold: time.Minute}
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = writeNodes(io.Discard, nodes, noon, s)
+		_ = writeNodes(io.Discard, nodes, noon, node.Clock{Settings: s})
 	}
 }
 

@@ -14,7 +14,7 @@ const chunk = 32 << 10
 
 // writeNodes encodes nodes as GET /api/nodes answers them. It is written by hand since a hundred thousand nodes
 // are asked for at once.
-func writeNodes(w io.Writer, nodes []*node.Node, now time.Time, s node.Settings) error {
+func writeNodes(w io.Writer, nodes []*node.Node, now time.Time, clock node.Clock) error {
 	b := make([]byte, 0, chunk+chunk/4)
 	b = append(b, '[')
 	for i, n := range nodes {
@@ -22,7 +22,7 @@ func writeNodes(w io.Writer, nodes []*node.Node, now time.Time, s node.Settings)
 			b = append(b, ',')
 		}
 		b = append(b, '\n')
-		b = appendNode(b, n, now, s)
+		b = appendNode(b, n, now, &clock)
 		if len(b) < chunk {
 			continue
 		}
@@ -37,7 +37,7 @@ func writeNodes(w io.Writer, nodes []*node.Node, now time.Time, s node.Settings)
 }
 
 // appendNode writes first the seven fields that scripts of users rely on, then the others.
-func appendNode(b []byte, n *node.Node, now time.Time, s node.Settings) []byte {
+func appendNode(b []byte, n *node.Node, now time.Time, clock *node.Clock) []byte {
 	b = append(b, `{"node_id":`...)
 	b = appendString(b, n.ID)
 	b = append(b, `,"ip":`...)
@@ -62,10 +62,26 @@ func appendNode(b []byte, n *node.Node, now time.Time, s node.Settings) []byte {
 	b = append(b, `,"joined":`...)
 	b = appendSeconds(b, n.Joined)
 	b = append(b, `,"threshold_sec":`...)
-	b = strconv.AppendFloat(b, s.ThresholdOf(n).Seconds(), 'f', -1, 64)
+	b = strconv.AppendFloat(b, clock.Settings.ThresholdOf(n).Seconds(), 'f', -1, 64)
 	b = append(b, `,"interval_sec":`...)
 	b = strconv.AppendFloat(b, n.Interval.Seconds(), 'f', -1, 64)
-	return append(appendAgent(b, n), '}')
+	return append(appendSenders(appendAgent(b, n), n, clock.W), '}')
+}
+
+// appendSenders writes the addresses of those who use the node's id by turns. Of one sender there is no such field.
+func appendSenders(b []byte, n *node.Node, w time.Duration) []byte {
+	d, doubled := n.Doubled(w)
+	if !doubled {
+		return b
+	}
+	b = append(b, `,"senders":[`...)
+	for i, address := range d.Addresses {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, address)
+	}
+	return append(b, ']')
 }
 
 // appendAgent writes which program reports, or null for one that does not say.

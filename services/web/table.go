@@ -54,6 +54,7 @@ type row struct {
 	ISO, Heard         string
 	HeardMs, SinceMs   int64
 	Age, Since         string
+	Doubled, Senders   string // what is to be said of several senders, and their addresses
 }
 
 // fragment is the rendered table, shared by all who look the same way until the next read.
@@ -101,7 +102,7 @@ func (s *Service) tableData(snap *snapshot, l look) liveData {
 			continue
 		}
 		if found++; found <= maxRows {
-			d.Rows = append(d.Rows, newRow(n, l.w, snap.at))
+			d.Rows = append(d.Rows, newRow(n, l.w, snap))
 		}
 	}
 	if found > maxRows {
@@ -127,7 +128,8 @@ func chips(snap *snapshot, l look) []chip {
 // glyphs give each state a shape, for who cannot tell the colours.
 var glyphs = map[node.State]string{node.Up: "✓", node.Degraded: "!", node.Down: "✕", node.Lost: "?"}
 
-func newRow(n *node.Node, w *words, now time.Time) row {
+func newRow(n *node.Node, w *words, snap *snapshot) row {
+	now := snap.at
 	r := row{
 		Class: "other", Word: w.state(n.State), Glyph: cmp.Or(glyphs[n.State], "?"),
 		ID: n.ID, Name: n.Name, IP: n.IP, Meta: n.Meta,
@@ -141,6 +143,9 @@ func newRow(n *node.Node, w *words, now time.Time) row {
 		t := n.Heard.Time()
 		r.ISO, r.Heard, r.HeardMs = t.Format(time.RFC3339), clock(t), t.UnixMilli()
 		r.Age = w.short(now.Sub(t))
+	}
+	if d, doubled := n.Doubled(snap.status.Clock.W); doubled {
+		r.Doubled, r.Senders = w.doubled(d), strings.Join(d.Addresses, ", ")
 	}
 	if n.State != node.Up && n.Since != 0 {
 		r.SinceMs, r.Since = n.Since.Time().UnixMilli(), w.short(now.Sub(n.Since.Time()))

@@ -25,6 +25,7 @@ type words struct {
 	Updated, NoScript, Lost, Broken          string // {time}, {age}: filled in by the script
 	Empty, EmptyHow, EmptyPrinted, EmptyHand string
 	EmptyOld, Secret, IngestAddress          string
+	Senders, SendersMaybe, Clones            string
 	NoMatch, ShowAll, NoDatabase, WhyNot     string
 	Never, NotSetUp, NoNotifier, API         string
 
@@ -95,6 +96,17 @@ func (w *words) reason(code string) string {
 		return fmt.Sprintf(w.Port, port)
 	}
 	return ""
+}
+
+// doubled says what is known of several senders of one node. Their addresses follow it.
+func (w *words) doubled(d node.Doubling) string {
+	switch d.Reason {
+	case node.ReasonAddresses:
+		return w.SendersMaybe
+	case node.ReasonSeq:
+		return w.Clones
+	}
+	return w.Senders
 }
 
 // forms gives the English form after a number.

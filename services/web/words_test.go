@@ -104,7 +104,7 @@ func TestContrast(t *testing.T) {
 	pairs := [][2]string{
 		{"ink", "page"}, {"ink", "card"}, {"ink", "hover"}, {"muted", "page"}, {"muted", "card"}, {"muted", "hover"},
 		{"link", "page"}, {"link", "card"}, {"up", "up-soft"}, {"degraded", "degraded-soft"}, {"down", "down-soft"},
-		{"up", "card"}, {"degraded", "card"}, {"down", "card"},
+		{"degraded", "hover"}, {"up", "card"}, {"degraded", "card"}, {"down", "card"},
 	}
 	for i, theme := range themes {
 		colour := map[string]float64{}

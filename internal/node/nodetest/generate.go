@@ -12,9 +12,10 @@ import (
 func GenerateSettings() node.Settings { return node.Settings{Threshold: 20 * time.Second, MaxNodes: 7} }
 
 // Generate makes a random stream: batches full and empty, nodes that die and come back, a front door that closes,
-// gaps, stamps that step, retries out of order, commands, discarded messages and streams made anew.
+// gaps, stamps that step, retries out of order, several senders of one node, reboots, changed addresses, restored
+// snapshots, commands, discarded messages and streams made anew.
 func Generate(rng *rand.Rand, length int) []Step {
-	g := generator{rng: rng, stamp: node.Stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano()), alive: map[int]bool{}}
+	g := generator{rng: rng, stamp: node.Stamp(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano()), alive: map[int]bool{}, hosts: map[int][]*host{}}
 	steps := make([]Step, 0, length)
 	for range length {
 		steps = append(steps, g.step())
@@ -28,7 +29,9 @@ type generator struct {
 	seq    uint64
 	alive  map[int]bool
 	closed bool // the front door
-	beats  int64
+	slow   bool // long steps: hours pass
+	hosts  map[int][]*host
+	boots  int
 }
 
 func (g *generator) chance(percent float64) bool { return g.rng.Float64()*100 < percent }
@@ -67,6 +70,9 @@ func (g *generator) elapsed() time.Duration {
 	case g.chance(3):
 		return -time.Duration(g.rng.IntN(5)) * time.Millisecond
 	}
+	if g.slow {
+		return time.Duration(7000+g.rng.IntN(3000)) * time.Millisecond
+	}
 	return time.Duration(500+g.rng.IntN(2500)) * time.Millisecond
 }
 
@@ -80,6 +86,9 @@ func (g *generator) live() {
 	if g.chance(0.8) {
 		g.closed = !g.closed
 	}
+	if g.chance(0.3) {
+		g.slow = !g.slow
+	}
 }
 
 func (g *generator) batch() []node.Heartbeat {
@@ -88,11 +97,8 @@ func (g *generator) batch() []node.Heartbeat {
 		if !g.alive[i] || g.chance(50) {
 			continue
 		}
-		g.beats++
-		h := node.Heartbeat{NodeID: id(i), IP: "192.0.2.7", Status: g.status()}
-		if i%2 == 0 {
-			h.BootID, h.Seq = "boot", g.beats-int64(g.rng.IntN(20))
-		}
+		h := g.sent(i)
+		h.NodeID, h.Status = id(i), g.status()
 		if i%3 == 0 {
 			h.Interval = time.Duration(g.rng.IntN(15)) * time.Second
 		}

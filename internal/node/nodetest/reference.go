@@ -18,7 +18,7 @@ type Step struct {
 }
 
 // Reference folds the steps in the plainest way, looking at every node after every message. It returns the events,
-// as Line writes them, and the final state of every node.
+// as Line writes them, and the final state of every node, as Describe writes it.
 func Reference(s node.Settings, steps []Step) (events []string, states map[string]string) {
 	r := reference{settings: s, epoch: 1, nodes: map[string]*record{}, gone: map[string]bool{}}
 	for _, st := range steps {
@@ -27,13 +27,29 @@ func Reference(s node.Settings, steps []Step) (events []string, states map[strin
 	states = map[string]string{}
 	for id, n := range r.nodes {
 		states[id] = string(n.state) + " " + n.reason
+		if n.returns == enough && r.w <= n.until {
+			states[id] += " doubled " + n.why + " " + n.addresses()
+		}
 	}
 	return r.events, states
 }
 
 // Line writes what of an event must be the same for everybody.
 func Line(e node.Event) string {
-	return line(e.ID.String(), e.Kind, e.NodeID, e.From, e.To, e.Reason, e.Quiet)
+	reason := e.Reason
+	if e.Kind == node.Doubled {
+		reason += " " + e.Evidence
+	}
+	return line(e.ID.String(), e.Kind, e.NodeID, e.From, e.To, reason, e.Quiet)
+}
+
+// Describe writes what of a node must be the same for everybody, as of the reading w of the observation clock.
+func Describe(n node.Node, w time.Duration) string {
+	s := string(n.State) + " " + n.Reason
+	if d, ok := n.Doubled(w); ok {
+		s += " doubled " + d.Reason + " " + strings.Join(d.Addresses, ", ")
+	}
+	return s
 }
 
 func line(id string, k node.Kind, nodeID string, from, to node.State, reason string, quiet bool) string {
@@ -48,8 +64,9 @@ type record struct {
 	state, told      node.State
 	reason           string
 	heard, own, ival time.Duration
-	boot             string
+	boot, ip         string
 	seq              int64
+	memory
 }
 
 type reference struct {
@@ -121,14 +138,16 @@ func (r *reference) heartbeat(h node.Heartbeat) {
 		if len(r.nodes) >= r.settings.MaxNodes {
 			return
 		}
-		r.nodes[h.NodeID] = &record{state: to, told: to, reason: reason, heard: r.w, ival: h.Interval, boot: h.BootID, seq: h.Seq}
+		r.nodes[h.NodeID] = &record{state: to, told: to, reason: reason, heard: r.w, ival: h.Interval, boot: h.BootID, seq: h.Seq, ip: h.IP}
 		r.emit(node.Joined, h.NodeID, "", to, reason, false)
 		return
 	}
-	if h.BootID != "" && h.BootID == n.boot && h.Seq < n.seq {
+	r.forget(n)
+	if h.BootID != "" && h.BootID == n.boot && h.Seq < n.seq && !r.restored(n, h) {
 		return
 	}
-	n.heard, n.ival, n.boot, n.seq = r.w, h.Interval, h.BootID, h.Seq
+	r.replaced(n, h)
+	n.heard, n.ival, n.boot, n.seq, n.ip = r.w, h.Interval, h.BootID, h.Seq, cmp.Or(h.IP, n.ip)
 	r.enter(h.NodeID, n, to, reason)
 }
 
@@ -159,6 +178,10 @@ func (r *reference) command(c node.Command) {
 	}
 }
 
+func (r *reference) threshold(n *record, interval time.Duration) time.Duration {
+	return max(cmp.Or(n.own, r.settings.Threshold), 2*r.settings.Gap(), interval*5/2)
+}
+
 func (r *reference) expire() {
 	type dueNode struct {
 		at time.Duration
@@ -170,7 +193,7 @@ func (r *reference) expire() {
 		if n.state == node.Up || n.state == node.Degraded {
 			serving++
 		}
-		t := max(cmp.Or(n.own, r.settings.Threshold), 2*r.settings.Gap(), n.ival*5/2)
+		t := r.threshold(n, n.ival)
 		at := min(max(n.heard, r.blindEnd)+t, n.heard+2*t)
 		if at < r.w && (n.state != node.Lost || n.reason == "deaf" && !r.deaf) {
 			due = append(due, dueNode{at, id})

@@ -254,6 +254,7 @@ func replyTo(t *testing.T, d *database) {
 	deleted := node.Event{Kind: node.Deleted, NodeID: "n", From: node.Down}
 	down, lost := change("n", node.Up, node.Down), change("n", node.Down, node.Lost)
 	degraded, up := change("n", node.Up, node.Degraded), change("n", node.Down, node.Up)
+	doubled := node.Event{Kind: node.Doubled, NodeID: "n", From: node.Down, To: node.Down}
 	elsewhere := change("m", node.Up, node.Down)
 	const waits, quiet, frozen = 0, -1, -2
 	for name, tc := range map[string]struct {
@@ -277,6 +278,7 @@ func replyTo(t *testing.T, d *database) {
 		"joining never ends anything":      {[]step{{down, 11}, {joined(node.Up), waits}}, 0},
 		"another failure ends nothing":     {[]step{{degraded, 11}, {down, waits}}, 0},
 		"better, but not up, ends nothing": {[]step{{down, 11}, {change("n", node.Down, node.Degraded), waits}}, 0},
+		"two senders end nothing":          {[]step{{down, 11}, {doubled, 12}, {up, waits}}, 11},
 		"a monitor event ends nothing":     {[]step{{down, 11}, {node.Event{Kind: node.Hearing}, waits}}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

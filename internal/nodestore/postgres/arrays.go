@@ -41,6 +41,7 @@ func nodeArrays(nodes []node.Node) []any {
 		text(func(n *node.Node) string { return n.Arch }),
 		text(func(n *node.Node) string { return n.Metrics }),
 		text(func(n *node.Node) string { return n.Workload }),
+		text(func(n *node.Node) string { return n.Senders }),
 	}
 }
 

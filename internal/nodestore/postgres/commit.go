@@ -28,7 +28,7 @@ var (
 	putNodes = upsert("nodes", standardsql.NodeColumns, `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
 		$6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
 		$14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
-		$22::text[]`)
+		$22::text[], $23::text[]`)
 	putTombstones = upsert("deleted_nodes", "id, at", `$1::text[], $2::bigint[]`)
 )
 

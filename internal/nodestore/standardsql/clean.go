@@ -66,7 +66,7 @@ func cleanNodes(nodes []node.Node) []node.Node {
 func cleanNode(n *node.Node) {
 	for _, s := range []*string{
 		&n.ID, &n.Name, &n.IP, &n.Meta, &n.Reason, &n.Evidence, &n.BootID,
-		&n.AgentVersion, &n.OS, &n.Arch, &n.Metrics, &n.Workload,
+		&n.AgentVersion, &n.OS, &n.Arch, &n.Metrics, &n.Workload, &n.Senders,
 	} {
 		*s = Clean(*s)
 	}

@@ -11,7 +11,7 @@ import (
 
 // NodeColumns are the columns of the table nodes but for the partition, in the order of ScanNode and NodeValues.
 const NodeColumns = `id, name, ip, meta, state, reason, evidence, told, since, incident, joined, heard, heard_w,
-	threshold, report_interval, boot_id, seq, agent_version, os, arch, metrics, workload`
+	threshold, report_interval, boot_id, seq, agent_version, os, arch, metrics, workload, senders`
 
 // NodeValues are the values of NodeColumns.
 func NodeValues(n *node.Node) []any {
@@ -19,7 +19,7 @@ func NodeValues(n *node.Node) []any {
 		n.ID, n.Name, n.IP, n.Meta, string(n.State), n.Reason, n.Evidence, string(n.Told),
 		int64(n.Since), int64(n.Incident), int64(n.Joined), int64(n.Heard), int64(n.HeardW),
 		int64(n.Threshold), int64(n.Interval), n.BootID, n.Seq,
-		n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload,
+		n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload, n.Senders,
 	}
 }
 
@@ -28,7 +28,7 @@ func scanNode(scan func(...any) error) (n node.Node, err error) {
 		&n.ID, &n.Name, &n.IP, &n.Meta, &n.State, &n.Reason, &n.Evidence, &n.Told,
 		&n.Since, &n.Incident, &n.Joined, &n.Heard, &n.HeardW,
 		&n.Threshold, &n.Interval, &n.BootID, &n.Seq,
-		&n.AgentVersion, &n.OS, &n.Arch, &n.Metrics, &n.Workload,
+		&n.AgentVersion, &n.OS, &n.Arch, &n.Metrics, &n.Workload, &n.Senders,
 	)
 	return n, err
 }
