@@ -3,11 +3,16 @@ package evaluator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
+
+// announceLimit bounds the announcement of one event; long enough for the bus to find out why it is not acknowledged.
+const announceLimit = 1500 * time.Millisecond
 
 // say hands a committed event to announce. A lost one costs nothing: its readers look into the database, too.
 func (o *owner) say(e node.Event) {
@@ -31,11 +36,17 @@ func (o *owner) announce(ctx context.Context) {
 }
 
 func (o *owner) publish(ctx context.Context, e node.Event) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
 	data, err := json.Marshal(wire(e))
 	if err == nil {
 		err = o.Stream.Announce(ctx, o.Partition, e.ID.String(), data)
+	}
+	switch {
+	case err == nil:
+		o.works(partStorage)
+	case errors.Is(err, bus.ErrNotStored):
+		o.broken(partStorage, err)
 	}
 	if err != nil {
 		o.metrics.unannounced.Inc()

@@ -19,6 +19,7 @@ type owner struct {
 	fold       *node.Fold
 	committed  node.Position // as in the database
 	committing time.Time     // when it was last committed
+	missing    time.Time     // since when the position seems to be missing in a replicated stream
 	torn       bus.Start     // where a torn fold goes on
 	looked     time.Time     // when the silence was last added to, by this process's clock
 	silence    time.Duration // for how long this process, awake, got no batch
@@ -98,7 +99,10 @@ func (o *owner) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := o.session(ctx)
 		switch {
-		case errors.Is(err, nodestore.ErrFenced), errors.Is(err, contract.ErrUnknownVersion):
+		case errors.Is(err, contract.ErrUnknownVersion):
+			o.metrics.unknownVersions.Inc()
+			return errors.Join(err, o.tellOutdated(ctx, err))
+		case errors.Is(err, nodestore.ErrFenced):
 			return err
 		case err != nil && !errors.Is(err, errVerify) && ctx.Err() == nil:
 			o.broken(partNATS, err)
@@ -132,7 +136,7 @@ func (o *owner) session(ctx context.Context) error {
 		return err
 	}
 	defer reader.Stop()
-	o.health.set(partNATS, nil)
+	o.works(partNATS)
 	o.configure(ctx)
 	return o.follow(ctx, reader)
 }
@@ -222,7 +226,8 @@ func (o *owner) listen() {
 // heard ends the silence. Commands do not: they come from the page.
 func (o *owner) heard() {
 	o.looked, o.silence, o.stalled = o.Now(), 0, false
-	o.health.set(partStream, nil)
+	o.works(partStream)
+	o.works(partStorage)
 }
 
 // poll takes a message that is there already.
@@ -259,43 +264,4 @@ func (o *owner) apply(m bus.Message) error {
 		o.heard()
 	}
 	return nil
-}
-
-// checkStalled tells people, once, that no batch reaches the evaluator: no pulse means that nobody can be heard.
-func (o *owner) checkStalled(ctx context.Context) error {
-	o.listen()
-	if o.silence < o.Pace.Stalled {
-		return nil
-	}
-	o.broken(partStream, fmt.Errorf("nothing comes from any ingest for %v: are ingest and NATS running?", o.Pace.Stalled))
-	if o.stalled {
-		return nil
-	}
-	call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
-	defer cancel()
-	e := stalledEvent(o.Partition, o.committed, o.Now(), o.silence)
-	switch err := o.Store.Record(call, o.lease, e); {
-	case err == nil:
-		o.stalled = true
-		o.say(e)
-	case errors.Is(err, nodestore.ErrFenced):
-		return err
-	case ctx.Err() == nil:
-		o.broken(partDatabase, err)
-	}
-	return nil
-}
-
-// stalledOrdinal puts the event behind all that the message at its position made.
-const stalledOrdinal = 1 << 20
-
-// stalledEvent stands at the committed position: readers go through events in their order, and the fold's own may be
-// one that will never be committed.
-func stalledEvent(partition int, committed node.Position, now time.Time, silence time.Duration) node.Event {
-	return node.Event{
-		ID: node.EventID{
-			Epoch: committed.Epoch, Partition: partition, Seq: committed.Seq, Ordinal: stalledOrdinal,
-		},
-		Kind: node.Stalled, At: node.Stamp(now.UnixNano()), Since: node.Stamp(now.Add(-silence).UnixNano()), Lasted: silence,
-	}
 }

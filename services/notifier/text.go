@@ -44,6 +44,7 @@ type catalogue struct {
 	joined, joinedDown, joinedDegraded string
 	returned, deleted                  string
 	blind, deaf, hearing, stalled      string
+	outdated                           string
 	unknown                            string // of an event that this program does not know: its kind
 
 	// Labels of the lines below the title.
@@ -54,6 +55,7 @@ type catalogue struct {
 	blindSpan, deafSpan, hearingSpan string // what happened: duration, from, ...
 	deafAdvice, hearingAdvice        string
 	stalledSpan, stalledAdvice       string
+	outdatedAdvice                   string
 
 	reasons  map[string]string     // of reason codes
 	port     string                // port_closed_<n>

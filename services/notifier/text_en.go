@@ -22,6 +22,7 @@ var english = catalogue{
 	deaf:           "❌ The monitor is deaf",
 	hearing:        "✅ The monitor hears again",
 	stalled:        "❌ The monitor is stalled",
+	outdated:       "❌ The evaluator is older than ingest",
 	unknown:        "⚠️ Monitor event",
 
 	ip:        "IP",
@@ -47,6 +48,8 @@ var english = catalogue{
 	hearingAdvice: "Marked lost meanwhile: %s. Those that stay silent will be told.",
 	stalledSpan:   "No message reached the evaluator for %s, since %s.",
 	stalledAdvice: "No node is judged until that ends: look at NATS and ingest.",
+	outdatedAdvice: "It met a message of a newer version and folds nothing from there on. No node is judged until the " +
+		"evaluator is updated; nothing is lost, it goes on from that message.",
 
 	reasons: map[string]string{
 		"no_screen":               "no screen session",

@@ -22,6 +22,7 @@ var russian = catalogue{
 	deaf:           "❌ Монитор оглох",
 	hearing:        "✅ Монитор снова слышит",
 	stalled:        "❌ Монитор остановился",
+	outdated:       "❌ Программа evaluator старее, чем ingest",
 	unknown:        "⚠️ Событие монитора",
 
 	ip:        "IP",
@@ -47,6 +48,8 @@ var russian = catalogue{
 	hearingAdvice: "За это время потеряна связь: %s. О тех, кто так и будет молчать, придёт сообщение.",
 	stalledSpan:   "До evaluator уже %s, с %s, не доходят сообщения.",
 	stalledAdvice: "Пока это так, об узлах не судим: проверьте NATS и ingest.",
+	outdatedAdvice: "Он встретил сообщение более новой версии и дальше не идёт. Об узлах не судим, пока evaluator не " +
+		"обновлён; ничего не потеряно, он продолжит с этого сообщения.",
 
 	reasons: map[string]string{
 		"no_screen":               "нет сессии screen",
