@@ -202,9 +202,12 @@ func cmpErr(err, otherwise error) error {
 
 // take folds a message and those that wait behind it, and commits at once when a state changed.
 func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
-	for range maxDrain {
+	for folded := 1; ; folded++ {
 		if err := o.apply(m); err != nil {
 			return errors.Join(o.commit(ctx), err)
+		}
+		if folded == maxDrain {
+			break // before another is taken: it would be lost
 		}
 		next, ok := poll(r)
 		if !ok {
