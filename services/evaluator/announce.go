@@ -14,6 +14,9 @@ import (
 // announceLimit bounds the announcement of one event; long enough for the bus to find out why it is not acknowledged.
 const announceLimit = 1500 * time.Millisecond
 
+// restLimit bounds the last announcements: whoever stops waits for them.
+const restLimit = 500 * time.Millisecond
+
 // say hands a committed event to announce. A lost one costs nothing: its readers look into the database, too.
 func (o *owner) say(e node.Event) {
 	select {
@@ -23,13 +26,23 @@ func (o *owner) say(e node.Event) {
 	}
 }
 
-// announce publishes committed events until ctx ends.
+// announce publishes committed events until ctx ends, and then those at hand: the last may say why folding ended.
 func (o *owner) announce(ctx context.Context) {
-	for {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(restLimit, cancel) })()
+	for ctx.Err() == nil {
 		select {
 		case e := <-o.announced:
-			o.publish(ctx, e)
+			o.publish(late, e)
 		case <-ctx.Done():
+		}
+	}
+	for late.Err() == nil {
+		select {
+		case e := <-o.announced:
+			o.publish(late, e)
+		default:
 			return
 		}
 	}

@@ -76,7 +76,10 @@ func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo
 		return bus.Start{}, fmt.Errorf("verify the position: %w: message %d was folded, and the stream ends at %d: "+
 			"its replicas may still be coming back", bus.ErrUnavailable, p.Seq, info.Last)
 	}
-	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).
+	if p.Seq < info.First && err != nil {
+		o.discarded(info.First - p.Seq - 1)
+	}
+	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).Uint64("first", info.First).Uint64("last", info.Last).
 		Msg("the stream does not hold the last folded message, it is an older copy or has discarded it: a new epoch begins, and the time until the next message counts as blind")
 	return o.tear(p.Created, bus.Start{Time: (p.Stamp + 1).Time()}), nil
 }

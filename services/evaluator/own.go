@@ -218,6 +218,16 @@ func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
 	return o.commitWhenDue(ctx)
 }
 
+// discarded counts messages that the stream's limits took before they were folded, and says what helps.
+func (o *owner) discarded(messages uint64) {
+	if messages == 0 {
+		return
+	}
+	o.metrics.discarded.Add(float64(messages))
+	o.Log.Warn().Uint64("messages", messages).
+		Msg("the stream discarded messages before they were folded: give it more room, or look why the evaluator or the database is slow")
+}
+
 // listen adds to the silence the time since it last looked. A process that was frozen, or waited for the database,
 // was not listening: what it finds on waking counts for a second at most.
 func (o *owner) listen() {
@@ -257,9 +267,8 @@ func (o *owner) apply(m bus.Message) error {
 		o.metrics.malformed.Inc()
 		o.Log.Warn().Err(err).Uint64("seq", m.Seq).Msg("message skipped: it cannot be read")
 	}
-	if skipped := m.Seq - p.Seq - 1; p.Seq != 0 && skipped > 0 {
-		o.metrics.discarded.Add(float64(skipped))
-		o.Log.Warn().Uint64("messages", skipped).Msg("the stream discarded messages before they were folded")
+	if p.Seq != 0 {
+		o.discarded(m.Seq - p.Seq - 1)
 	}
 	o.fold.Apply(folded)
 	o.metrics.folded(folded, m.Pending)
