@@ -29,9 +29,10 @@ type Message struct {
 
 // StreamInfo tells one stream from another of the same name.
 type StreamInfo struct {
-	Created time.Time
-	First   uint64 // sequence of the oldest message
-	Last    uint64 // and of the newest; Last < First when it is empty
+	Created  time.Time
+	First    uint64 // sequence of the oldest message
+	Last     uint64 // and of the newest; Last < First when it is empty
+	Replicas int    // on so many servers
 }
 
 // Info describes the partition's heartbeats stream. ErrNoStream when there is none.
@@ -41,7 +42,9 @@ func (b *Bus) Info(ctx context.Context, partition int) (StreamInfo, error) {
 		return StreamInfo{}, lookup("stream info", err)
 	}
 	info := s.CachedInfo()
-	return StreamInfo{Created: info.Created.UTC(), First: info.State.FirstSeq, Last: info.State.LastSeq}, nil
+	return StreamInfo{
+		Created: info.Created.UTC(), First: info.State.FirstSeq, Last: info.State.LastSeq, Replicas: info.Config.Replicas,
+	}, nil
 }
 
 // StampAt returns the stamp of one message. ErrNoMessage when it is not there (any more, or yet).

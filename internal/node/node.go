@@ -119,6 +119,8 @@ const (
 	Deaf    Kind = "deaf"    // nothing reaches ingest though it runs
 	Hearing Kind = "hearing" // the deaf span is over
 	Stalled Kind = "stalled" // no message reached the evaluator for 30 s; made by the evaluator, not by the fold
+	// Outdated: a message was written by a newer program than the evaluator; made by it, too.
+	Outdated Kind = "outdated"
 )
 
 // EventID orders events: by stream epoch, sequence and the ordinal within the message.

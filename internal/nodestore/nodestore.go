@@ -52,8 +52,9 @@ type Writer interface {
 	// written. Committing an event whose id exists keeps the stored one. Any error but ErrFenced leaves open whether
 	// it was committed: ask Committed.
 	Commit(ctx context.Context, l Lease, from node.Position, c node.Changes) error
-	// Record stores one event that no message brought (Stalled), with the lease's term as fence. Idempotent by id.
-	Record(ctx context.Context, l Lease, e node.Event) error
+	// Record stores one event that no message brought (Stalled, Outdated), with the lease's term as fence. An event
+	// whose id exists is kept as it is stored: added is false then.
+	Record(ctx context.Context, l Lease, e node.Event) (added bool, err error)
 	// Committed reads term and position as stored, whoever holds the lease. Term 0 when the partition does not exist.
 	Committed(ctx context.Context, partition int) (term int64, p node.Position, err error)
 	// Prune deletes events found more than age ago, and notifications and deliveries about them, at most limit

@@ -3,11 +3,19 @@ package evaluator
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
+
+// announceLimit bounds the announcement of one event; long enough for the bus to find out why it is not acknowledged.
+const announceLimit = 1500 * time.Millisecond
+
+// restLimit bounds the last announcements: whoever stops waits for them.
+const restLimit = 500 * time.Millisecond
 
 // say hands a committed event to announce. A lost one costs nothing: its readers look into the database, too.
 func (o *owner) say(e node.Event) {
@@ -18,24 +26,40 @@ func (o *owner) say(e node.Event) {
 	}
 }
 
-// announce publishes committed events until ctx ends.
+// announce publishes committed events until ctx ends, and then those at hand: the last may say why folding ended.
 func (o *owner) announce(ctx context.Context) {
-	for {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(restLimit, cancel) })()
+	for ctx.Err() == nil {
 		select {
 		case e := <-o.announced:
-			o.publish(ctx, e)
+			o.publish(late, e)
 		case <-ctx.Done():
+		}
+	}
+	for late.Err() == nil {
+		select {
+		case e := <-o.announced:
+			o.publish(late, e)
+		default:
 			return
 		}
 	}
 }
 
 func (o *owner) publish(ctx context.Context, e node.Event) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
 	data, err := json.Marshal(wire(e))
 	if err == nil {
 		err = o.Stream.Announce(ctx, o.Partition, e.ID.String(), data)
+	}
+	switch {
+	case err == nil:
+		o.works(partStorage)
+	case errors.Is(err, bus.ErrNotStored):
+		o.broken(partStorage, err)
 	}
 	if err != nil {
 		o.metrics.unannounced.Inc()

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
@@ -41,6 +42,18 @@ type ProcessConfig struct {
 	program.Logging
 	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database"`
 	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
+	Replicas    int             `envconfig:"NATS_REPLICAS" default:"1" allowed:"1, 3 or 5" desc:"servers of a NATS cluster that keep each stream: 1, 3 or 5"`
 	NATSCreds   string          `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string          `envconfig:"METRICS_ADDR" default:"127.0.0.1:9102" desc:"address of /metrics, /healthz and /readyz"`
+}
+
+// Check says what is not allowed.
+func (c ProcessConfig) Check() error {
+	if err := c.Config.Check(); err != nil {
+		return err
+	}
+	if !bus.ReplicasAllowed(c.Replicas) {
+		return settings.Invalid("NATS_REPLICAS", c.Replicas, "1, 3 or 5")
+	}
+	return bus.CheckURL(c.NATSURL)
 }

@@ -59,6 +59,7 @@ type Pace struct {
 	Stalled   time.Duration // of no message, after which people are told
 	Retry     time.Duration // after an error of the database or of NATS
 	GiveUp    time.Duration // how long an evaluator that met an unknown version leaves the lease to others
+	Settle    time.Duration // how long a replicated stream must seem to lack what was folded, before that is believed
 	CallLimit time.Duration // for one call of the database or of NATS
 }
 
@@ -73,6 +74,7 @@ var DefaultPace = Pace{
 	Stalled:   30 * time.Second,
 	Retry:     500 * time.Millisecond,
 	GiveUp:    30 * time.Second,
+	Settle:    5 * time.Second,
 	CallLimit: 5 * time.Second,
 }
 
@@ -96,6 +98,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{Options: o}
 	s.metrics = newMetrics(o.Metrics)
+	s.health.watch(o.Metrics)
 	return s, nil
 }
 
@@ -161,6 +164,13 @@ func (s *Service) leave(ctx context.Context, err error) {
 func (s *Service) broken(part string, err error) {
 	if s.health.set(part, err) {
 		s.Log.Error().Err(err).Msg(part + " does not work")
+	}
+}
+
+// works notes that a part works, and says so when it did not before.
+func (s *Service) works(part string) {
+	if s.health.mended(part) {
+		s.Log.Info().Msg(part + ": works again")
 	}
 }
 

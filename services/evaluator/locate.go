@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -34,7 +35,7 @@ func (o *owner) locate(ctx context.Context) (bus.Start, error) {
 	case p.Seq == 0:
 		return bus.Start{Seq: info.First}, nil
 	default:
-		return o.resume(ctx, p)
+		return o.resume(ctx, p, info)
 	}
 }
 
@@ -54,7 +55,7 @@ func (o *owner) stream(ctx context.Context) (bus.StreamInfo, error) {
 // was published after the one folded so far was lost. An older one, that came back, was folded before: what follows
 // the last folded stamp is new in it.
 func (o *owner) another(created node.Stamp, info bus.StreamInfo) bus.Start {
-	o.Log.Warn().Time("created", info.Created).Msg("the stream is another one: a new epoch begins")
+	o.Log.Warn().Time("created", info.Created).Msg("the stream is another one, deleted or made anew: a new epoch begins, and the time until its first message counts as blind")
 	p := o.fold.Position()
 	if created < p.Created {
 		return o.tear(created, bus.Start{Time: (p.Stamp + 1).Time()})
@@ -63,17 +64,36 @@ func (o *owner) another(created node.Stamp, info bus.StreamInfo) bus.Start {
 }
 
 // resume goes on behind the position, or at the first later stamp when the message at the position is not ours.
-func (o *owner) resume(ctx context.Context, p node.Position) (bus.Start, error) {
+func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo) (bus.Start, error) {
 	stamp, err := o.Stream.StampAt(ctx, o.Partition, p.Seq)
 	switch {
 	case err == nil && node.Stamp(stamp.UnixNano()) == p.Stamp:
+		o.missing = time.Time{}
 		return bus.Start{Seq: p.Seq + 1}, nil
 	case err != nil && !errors.Is(err, bus.ErrNoMessage):
 		return bus.Start{}, fmt.Errorf("verify the position: %w", err)
+	case err != nil && o.unsettled(info, p):
+		return bus.Start{}, fmt.Errorf("verify the position: %w: message %d was folded, and the stream ends at %d: "+
+			"its replicas may still be coming back", bus.ErrUnavailable, p.Seq, info.Last)
 	}
-	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).
-		Msg("the stream does not hold the last folded message: a new epoch begins")
+	if p.Seq < info.First && err != nil {
+		o.discarded(info.First - p.Seq - 1)
+	}
+	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).Uint64("first", info.First).Uint64("last", info.Last).
+		Msg("the stream does not hold the last folded message, it is an older copy or has discarded it: a new epoch begins, and the time until the next message counts as blind")
 	return o.tear(p.Created, bus.Start{Time: (p.Stamp + 1).Time()}), nil
+}
+
+// unsettled reports whether it is too early to believe that a replicated stream lacks the end of what was folded: after
+// an election, or a restart of several servers, one may answer that has not read all of it yet.
+func (o *owner) unsettled(info bus.StreamInfo, p node.Position) bool {
+	if info.Replicas < 2 || p.Seq <= info.Last {
+		return false
+	}
+	if o.missing.IsZero() {
+		o.missing = o.Now()
+	}
+	return o.Now().Sub(o.missing) < o.Pace.Settle
 }
 
 // tear begins a new epoch, unless one has begun already and no message was folded since.

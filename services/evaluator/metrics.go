@@ -12,6 +12,7 @@ type metrics struct {
 	pending                                   prometheus.Gauge
 	messages, heartbeats                      prometheus.Counter
 	malformed, discarded, epochs, unannounced prometheus.Counter
+	unknownVersions                           prometheus.Counter
 	commitErrors                              prometheus.Counter
 	commit                                    prometheus.Histogram
 	events                                    *prometheus.CounterVec
@@ -25,12 +26,14 @@ func newMetrics(r prometheus.Registerer) metrics {
 		return register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "gensyn_evaluator_" + name, Help: help}))
 	}
 	return metrics{
-		owner:        gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
-		pending:      gauge("pending_messages", "Messages of the stream that are not folded yet."),
-		messages:     counter("messages_total", "Messages folded."),
-		heartbeats:   counter("heartbeats_total", "Heartbeats folded."),
-		malformed:    counter("malformed_messages_total", "Messages skipped because they could not be read."),
-		discarded:    counter("discarded_messages_total", "Messages that the stream discarded before they were folded."),
+		owner:      gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
+		pending:    gauge("pending_messages", "Messages of the stream that are not folded yet."),
+		messages:   counter("messages_total", "Messages folded."),
+		heartbeats: counter("heartbeats_total", "Heartbeats folded."),
+		malformed:  counter("malformed_messages_total", "Messages skipped because they could not be read."),
+		discarded:  counter("discarded_messages_total", "Messages that the stream discarded before they were folded."),
+		unknownVersions: counter("unknown_version_messages_total",
+			"Times folding ended at a message of a newer program: this evaluator must be updated."),
 		epochs:       counter("epochs_total", "Times the stream turned out to be another one."),
 		unannounced:  counter("unannounced_events_total", "Committed events that could not be announced."),
 		commitErrors: counter("commit_errors_total", "Commits that failed or whose answer was lost."),
@@ -41,6 +44,21 @@ func newMetrics(r prometheus.Registerer) metrics {
 		events: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gensyn_evaluator_events_total", Help: "Committed events by kind and new state.",
 		}, []string{"kind", "to"})),
+	}
+}
+
+// watch shows each part's state as a figure.
+func (h *health) watch(r prometheus.Registerer) {
+	for _, part := range parts {
+		register(r, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gensyn_evaluator_broken", Help: "1 while a part that the evaluator needs does not work.",
+			ConstLabels: prometheus.Labels{"part": part},
+		}, func() float64 {
+			if h.get(part) != nil {
+				return 1
+			}
+			return 0
+		}))
 	}
 }
 

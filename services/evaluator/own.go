@@ -19,6 +19,7 @@ type owner struct {
 	fold       *node.Fold
 	committed  node.Position // as in the database
 	committing time.Time     // when it was last committed
+	missing    time.Time     // since when the position seems to be missing in a replicated stream
 	torn       bus.Start     // where a torn fold goes on
 	looked     time.Time     // when the silence was last added to, by this process's clock
 	silence    time.Duration // for how long this process, awake, got no batch
@@ -98,7 +99,10 @@ func (o *owner) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := o.session(ctx)
 		switch {
-		case errors.Is(err, nodestore.ErrFenced), errors.Is(err, contract.ErrUnknownVersion):
+		case errors.Is(err, contract.ErrUnknownVersion):
+			o.metrics.unknownVersions.Inc()
+			return errors.Join(err, o.tellOutdated(ctx, err))
+		case errors.Is(err, nodestore.ErrFenced):
 			return err
 		case err != nil && !errors.Is(err, errVerify) && ctx.Err() == nil:
 			o.broken(partNATS, err)
@@ -132,7 +136,7 @@ func (o *owner) session(ctx context.Context) error {
 		return err
 	}
 	defer reader.Stop()
-	o.health.set(partNATS, nil)
+	o.works(partNATS)
 	o.configure(ctx)
 	return o.follow(ctx, reader)
 }
@@ -198,9 +202,12 @@ func cmpErr(err, otherwise error) error {
 
 // take folds a message and those that wait behind it, and commits at once when a state changed.
 func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
-	for range maxDrain {
+	for folded := 1; ; folded++ {
 		if err := o.apply(m); err != nil {
 			return errors.Join(o.commit(ctx), err)
+		}
+		if folded == maxDrain {
+			break // before another is taken: it would be lost
 		}
 		next, ok := poll(r)
 		if !ok {
@@ -209,6 +216,16 @@ func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
 		m = next
 	}
 	return o.commitWhenDue(ctx)
+}
+
+// discarded counts messages that the stream's limits took before they were folded, and says what helps.
+func (o *owner) discarded(messages uint64) {
+	if messages == 0 {
+		return
+	}
+	o.metrics.discarded.Add(float64(messages))
+	o.Log.Warn().Uint64("messages", messages).
+		Msg("the stream discarded messages before they were folded: give it more room, or look why the evaluator or the database is slow")
 }
 
 // listen adds to the silence the time since it last looked. A process that was frozen, or waited for the database,
@@ -222,7 +239,8 @@ func (o *owner) listen() {
 // heard ends the silence. Commands do not: they come from the page.
 func (o *owner) heard() {
 	o.looked, o.silence, o.stalled = o.Now(), 0, false
-	o.health.set(partStream, nil)
+	o.works(partStream)
+	o.works(partStorage)
 }
 
 // poll takes a message that is there already.
@@ -249,9 +267,8 @@ func (o *owner) apply(m bus.Message) error {
 		o.metrics.malformed.Inc()
 		o.Log.Warn().Err(err).Uint64("seq", m.Seq).Msg("message skipped: it cannot be read")
 	}
-	if skipped := m.Seq - p.Seq - 1; p.Seq != 0 && skipped > 0 {
-		o.metrics.discarded.Add(float64(skipped))
-		o.Log.Warn().Uint64("messages", skipped).Msg("the stream discarded messages before they were folded")
+	if p.Seq != 0 {
+		o.discarded(m.Seq - p.Seq - 1)
 	}
 	o.fold.Apply(folded)
 	o.metrics.folded(folded, m.Pending)
@@ -259,43 +276,4 @@ func (o *owner) apply(m bus.Message) error {
 		o.heard()
 	}
 	return nil
-}
-
-// checkStalled tells people, once, that no batch reaches the evaluator: no pulse means that nobody can be heard.
-func (o *owner) checkStalled(ctx context.Context) error {
-	o.listen()
-	if o.silence < o.Pace.Stalled {
-		return nil
-	}
-	o.broken(partStream, fmt.Errorf("nothing comes from any ingest for %v: are ingest and NATS running?", o.Pace.Stalled))
-	if o.stalled {
-		return nil
-	}
-	call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
-	defer cancel()
-	e := stalledEvent(o.Partition, o.committed, o.Now(), o.silence)
-	switch err := o.Store.Record(call, o.lease, e); {
-	case err == nil:
-		o.stalled = true
-		o.say(e)
-	case errors.Is(err, nodestore.ErrFenced):
-		return err
-	case ctx.Err() == nil:
-		o.broken(partDatabase, err)
-	}
-	return nil
-}
-
-// stalledOrdinal puts the event behind all that the message at its position made.
-const stalledOrdinal = 1 << 20
-
-// stalledEvent stands at the committed position: readers go through events in their order, and the fold's own may be
-// one that will never be committed.
-func stalledEvent(partition int, committed node.Position, now time.Time, silence time.Duration) node.Event {
-	return node.Event{
-		ID: node.EventID{
-			Epoch: committed.Epoch, Partition: partition, Seq: committed.Seq, Ordinal: stalledOrdinal,
-		},
-		Kind: node.Stalled, At: node.Stamp(now.UnixNano()), Since: node.Stamp(now.Add(-silence).UnixNano()), Lasted: silence,
-	}
 }

@@ -47,6 +47,7 @@ type ProcessConfig struct {
 	program.Logging
 	ListenAddr  string `envconfig:"LISTEN_ADDR" default:":8080" desc:"address for heartbeats"`
 	NATSURL     string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
+	Replicas    int    `envconfig:"NATS_REPLICAS" default:"1" allowed:"1, 3 or 5" desc:"servers of a NATS cluster that keep each stream: 1, 3 or 5"`
 	NATSCreds   string `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string `envconfig:"METRICS_ADDR" default:"127.0.0.1:9101" desc:"address of /metrics, /healthz and /readyz"`
 }
@@ -58,6 +59,9 @@ func (c ProcessConfig) Check() error {
 	}
 	if err := c.Config.Check(); err != nil {
 		return err
+	}
+	if !bus.ReplicasAllowed(c.Replicas) {
+		return settings.Invalid("NATS_REPLICAS", c.Replicas, "1, 3 or 5")
 	}
 	return bus.CheckURL(c.NATSURL)
 }

@@ -94,6 +94,8 @@ func New(o Options) (*Service, error) {
 		listening: newCondition(),
 		storing:   newCondition(),
 	}
+	s.storing.watch(o.Metrics, "stream")
+	s.listening.watch(o.Metrics, "own address")
 	s.commit = &committer{publish: s.publish, now: o.Now}
 	return s, nil
 }

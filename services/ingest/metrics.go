@@ -42,6 +42,19 @@ func newMetrics(r prometheus.Registerer) metrics {
 	}
 }
 
+// watch shows as a figure whether a part works. Not known yet counts as broken.
+func (c *condition) watch(r prometheus.Registerer, part string) {
+	register(r, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gensyn_ingest_broken", Help: "1 while a part that ingest needs does not work.",
+		ConstLabels: prometheus.Labels{"part": part},
+	}, func() float64 {
+		if c.get() != nil {
+			return 1
+		}
+		return 0
+	}))
+}
+
 func register[C prometheus.Collector](r prometheus.Registerer, c C) C {
 	if r != nil {
 		r.MustRegister(c)

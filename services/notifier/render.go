@@ -62,6 +62,11 @@ func (r *renderer) render(a nodestore.Alert) string {
 		p.hearingMonitor(e)
 	case node.Stalled:
 		p.stalledMonitor(e)
+	case node.Outdated:
+		p.title(r.outdated)
+		p.say(r.outdatedAdvice)
+		p.field(r.evidence, p.code(e.Evidence, maxEvidenceChars))
+		p.link()
 	default:
 		p.title(r.unknown)
 		p.field(r.reason, p.code(string(e.Kind)+" "+e.Reason, maxShortChars))

@@ -278,7 +278,7 @@ func FuzzRenderNeverBreaksHTML(f *testing.F) {
 	f.Add("a_b", "<script>", "203.0.113.7", "no_screen", "x\ny", 3)
 	f.Add("&lt;", "</code>", "", "", "\xff\xfe", 0)
 	f.Fuzz(func(t *testing.T, id, name, ip, reason, evidence string, pick int) {
-		kinds := []node.Kind{node.Joined, node.Changed, node.Deleted, node.Blind, node.Deaf, node.Hearing, node.Stalled, node.Kind(reason)}
+		kinds := []node.Kind{node.Joined, node.Changed, node.Deleted, node.Blind, node.Deaf, node.Hearing, node.Stalled, node.Outdated, node.Kind(reason)}
 		states := []node.State{node.Up, node.Down, node.Lost, node.Degraded, node.State(name)}
 		pick &= 0xffff
 		e := node.Event{Kind: kinds[pick%len(kinds)], NodeID: id, Name: name, IP: ip, Reason: reason, Evidence: evidence,

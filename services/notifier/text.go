@@ -45,6 +45,7 @@ type catalogue struct {
 	returned, deleted                  string
 	blind, deaf, hearing, stalled      string
 	doubled, doubledMaybe              string
+	outdated                           string
 	unknown                            string // of an event that this program does not know: its kind
 
 	// Labels of the lines below the title.
@@ -57,6 +58,7 @@ type catalogue struct {
 	stalledSpan, stalledAdvice       string
 	addresses, doubledAdvice         string
 	doubledMaybeAdvice, clonesAdvice string
+	outdatedAdvice                   string
 
 	reasons  map[string]string     // of reason codes
 	port     string                // port_closed_<n>

@@ -24,6 +24,7 @@ var english = catalogue{
 	stalled:        "❌ The monitor is stalled",
 	doubled:        "⚠️ Several senders use one NODE_ID",
 	doubledMaybe:   "⚠️ One NODE_ID, several addresses by turns",
+	outdated:       "❌ The evaluator is older than ingest",
 	unknown:        "⚠️ Monitor event",
 
 	ip:        "IP",
@@ -49,6 +50,8 @@ var english = catalogue{
 	hearingAdvice: "Marked lost meanwhile: %s. Those that stay silent will be told.",
 	stalledSpan:   "No message reached the evaluator for %s, since %s.",
 	stalledAdvice: "No node is judged until that ends: look at NATS and ingest.",
+	outdatedAdvice: "It met a message of a newer version and folds nothing from there on. No node is judged until the " +
+		"evaluator is updated; nothing is lost, it goes on from that message.",
 
 	addresses:     "From",
 	doubledAdvice: "Give each a NODE_ID of its own. Until then the state shown is now the one's, now the other's.",

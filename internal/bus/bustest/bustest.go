@@ -2,6 +2,9 @@
 package bustest
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -77,4 +80,27 @@ func (s *Server) Connect() *bus.Bus {
 		}
 	}
 	return b
+}
+
+// Save copies what the server stored, while it is stopped for that, and returns the folder.
+func (s *Server) Save() string {
+	s.t.Helper()
+	s.Stop()
+	saved := filepath.Join(s.t.TempDir(), "saved")
+	if err := os.CopyFS(saved, os.DirFS(s.opts.StoreDir)); err != nil {
+		s.t.Fatalf("save the stream: %v", err)
+	}
+	s.run()
+	return saved
+}
+
+// PutBack replaces what the server stored by what Save copied, as somebody who restores a backup does.
+func (s *Server) PutBack(saved string) {
+	s.t.Helper()
+	s.Stop()
+	err := os.RemoveAll(s.opts.StoreDir)
+	if err = errors.Join(err, os.CopyFS(s.opts.StoreDir, os.DirFS(saved))); err != nil {
+		s.t.Fatalf("put the stream back: %v", err)
+	}
+	s.run()
 }

@@ -135,7 +135,9 @@ func eventKept(t *testing.T, d *database) {
 	again := e
 	again.Reason, again.NodeID = "another", "other"
 	o.commit(t, node.Changes{Events: []node.Event{again}})
-	must(t, d.Record(t.Context(), o.Lease, again))
+	if added, err := d.Record(t.Context(), o.Lease, again); err != nil || added {
+		t.Errorf("recorded over an event that exists: added %v, %v", added, err)
+	}
 	diff(t, "events", state(t, o)[1], before)
 }
 
@@ -145,8 +147,10 @@ func record(t *testing.T, d *database) {
 	o.commit(t, node.Changes{Events: []node.Event{first}})
 	stalled := node.Event{ID: first.ID, Kind: node.Stalled, At: 5}
 	stalled.ID.Ordinal = 1 << 20
-	for range 2 {
-		must(t, d.Record(t.Context(), o.Lease, stalled))
+	for first := range 2 {
+		if added, err := d.Record(t.Context(), o.Lease, stalled); err != nil || added != (first == 0) {
+			t.Errorf("record: added %v, %v, the first time: %v", added, err, first == 0)
+		}
 	}
 	later := o.event(0, change("n", node.Down, node.Up))
 	o.commit(t, node.Changes{Events: []node.Event{later}}) // the position did not move meanwhile

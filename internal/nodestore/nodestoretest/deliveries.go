@@ -87,7 +87,8 @@ func collectStalled(t *testing.T, d *database) {
 	down := o.tell(t, change("n", node.Up, node.Down))
 	c.collect(t)
 	stalled := node.Event{ID: node.EventID{Epoch: o.at.Epoch, Seq: o.at.Seq, Ordinal: 1 << 20}, Kind: node.Stalled}
-	must(t, d.Record(t.Context(), o.Lease, stalled))
+	_, err := d.Record(t.Context(), o.Lease, stalled)
+	must(t, err)
 	up := o.tell(t, change("n", node.Down, node.Up))
 	c.collect(t)
 	c.wantWaiting(t, down, stalled.ID.String(), up)

@@ -97,7 +97,8 @@ func eventFields(t *testing.T, d *database) {
 		recorded.ID.Ordinal = 1 << 20
 		before := time.Now().Truncate(time.Microsecond)
 		o.commit(t, node.Changes{Events: []node.Event{e}})
-		must(t, d.Record(t.Context(), o.Lease, recorded))
+		_, err := d.Record(t.Context(), o.Lease, recorded)
+		must(t, err)
 		events, err := d.Events(t.Context(), e.NodeID, 10)
 		must(t, err)
 		if len(events) != 2 {

@@ -18,6 +18,7 @@ func all(ctx context.Context, s nodestore.Store, l nodestore.Lease, from node.Po
 	_, acquire := s.Acquire(ctx, 0, "a", time.Hour, settings)
 	_, load := s.Load(ctx, l)
 	_, _, committed := s.Committed(ctx, 0)
+	_, record := s.Record(ctx, l, node.Event{})
 	_, prune := s.Prune(ctx, l, time.Hour, 1)
 	_, nodes := s.Nodes(ctx, nodestore.NodeQuery{})
 	_, events := s.Events(ctx, "", 1)
@@ -29,7 +30,7 @@ func all(ctx context.Context, s nodestore.Store, l nodestore.Lease, from node.Po
 	_, freeze := s.Freeze(ctx, chat, "text", 0, nil)
 	return map[string]error{
 		"acquire": acquire, "renew": s.Renew(ctx, l, time.Hour), "release": s.Release(ctx, l), "load": load,
-		"commit": s.Commit(ctx, l, from, heartbeats(from.Seq+1, nil)), "record": s.Record(ctx, l, node.Event{}),
+		"commit": s.Commit(ctx, l, from, heartbeats(from.Seq+1, nil)), "record": record,
 		"committed": committed, "prune": prune, "nodes": nodes, "events": events, "status": status, "ping": s.Ping(ctx),
 		"acquire chat": acquireChat, "renew chat": s.RenewChat(ctx, chat, time.Hour), "release chat": s.ReleaseChat(ctx, chat),
 		"collect": collect, "frozen": frozen, "waiting": waiting, "freeze": freeze,

@@ -67,19 +67,21 @@ func scanEvent(scan func(...any) error, more ...any) (e nodestore.StoredEvent, e
 }
 
 // Record implements nodestore.Writer.
-func (s Store) Record(ctx context.Context, l nodestore.Lease, e node.Event) error {
+func (s Store) Record(ctx context.Context, l nodestore.Lease, e node.Event) (added bool, err error) {
 	e = CleanEvent(e)
 	values, err := EventValues(&e)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.write(ctx, "record event "+e.ID.String(), func(tx session) error {
+	err = s.write(ctx, "record event "+e.ID.String(), func(tx session) error {
 		if err := partitionLease(l).hold(ctx, tx); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, InsertEvent, values...)
+		n, err := tx.exec(ctx, InsertEvent, values...)
+		added = n > 0
 		return err
 	})
+	return added && err == nil, err
 }
 
 // Events implements nodestore.Reader.

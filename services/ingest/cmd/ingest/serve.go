@@ -65,7 +65,7 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 		Msg("taking heartbeats")
 	return lifecycle.Run(ctx, stopGrace,
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
-		lifecycle.Service{Name: "streams", Run: ensureStreams(nats, log)},
+		lifecycle.Service{Name: "streams", Run: ensureStreams(nats, cfg.Replicas, log)},
 		lifecycle.Service{Name: "publisher", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
 			defer context.AfterFunc(ctx, func() { health.Drain(); service.Drain() })()
@@ -82,14 +82,24 @@ func front(health *httpserver.Health, service *ingest.Service) http.Handler {
 	return r
 }
 
-// ensureStreams makes the streams as soon as NATS is there, and again should they be gone.
-func ensureStreams(b *bus.Bus, log zerolog.Logger) func(context.Context) error {
+// ensureStreams makes the streams as soon as NATS is there, and again should they be gone. What is wrong with them is
+// said once.
+func ensureStreams(b *bus.Bus, replicas int, log zerolog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
+		var said string
 		for {
 			pause := streamAgain
-			if err := ensureOnce(ctx, b); err != nil {
-				log.Debug().Err(err).Msg("streams cannot be made yet")
+			err := ensureOnce(ctx, b, replicas)
+			if err != nil {
 				pause = streamRetry
+			} else {
+				err = fewReplicas(ctx, b, replicas)
+			}
+			if text := errorText(err); text != said && ctx.Err() == nil {
+				said = text
+				if err != nil {
+					log.Warn().Err(err).Msg("the streams of NATS are not as they should be")
+				}
 			}
 			select {
 			case <-ctx.Done():
@@ -100,8 +110,22 @@ func ensureStreams(b *bus.Bus, log zerolog.Logger) func(context.Context) error {
 	}
 }
 
-func ensureOnce(ctx context.Context, b *bus.Bus) error {
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func ensureOnce(ctx context.Context, b *bus.Bus, replicas int) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	return b.EnsureStreams(ctx, partition, bus.StreamLimits{})
+	return b.EnsureStreams(ctx, partition, bus.StreamLimits{Replicas: replicas})
+}
+
+// fewReplicas looks whether the streams, made earlier, have as many replicas as are wanted now.
+func fewReplicas(ctx context.Context, b *bus.Bus, replicas int) error {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	return b.FewReplicas(ctx, partition, replicas)
 }
