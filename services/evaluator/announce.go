@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
@@ -35,12 +36,15 @@ func (o *owner) publish(ctx context.Context, e node.Event) {
 	defer cancel()
 	data, err := json.Marshal(wire(e))
 	if err == nil {
+		crashpoint.Here("evaluator.announce")
 		err = o.Stream.Announce(ctx, o.Partition, e.ID.String(), data)
 	}
 	if err != nil {
 		o.metrics.unannounced.Inc()
 		o.Log.Debug().Err(err).Str("event", e.ID.String()).Msg("event not announced")
+		return
 	}
+	crashpoint.Here("evaluator.announced")
 }
 
 func wire(e node.Event) contract.Event {
