@@ -56,7 +56,7 @@ func (m *monitor) remove(t *testing.T, web *rig.Service, id string) int {
 // outcome is what all crashes together have led to.
 type outcome struct {
 	acked, missing, transitions, untold int
-	told, repeated              map[string]int // by chat: alerts; messages accepted once more
+	told, repeated                      map[string]int // by chat: alerts; messages accepted once more
 }
 
 // check compares what is left behind with what should be.

@@ -194,7 +194,18 @@ func died(t *testing.T, s *rig.Service, p crashpoint.Point) time.Time {
 	return time.Now()
 }
 
-func at(p crashpoint.Point) string { return crashpoint.Variable + "=" + p.Name }
+// arm starts a process that will die at the point. It may do so before it says that it is there.
+func arm(t *testing.T, s *rig.Service, p crashpoint.Point) {
+	t.Helper()
+	must(t, s.Stop())
+	if err := s.Restart(t.Context(), crashpoint.Variable+"="+p.Name); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if killed, _ := s.Ended(ctx); !killed {
+			t.Fatal(err)
+		}
+	}
+}
 
 // settings are those that the evaluators start with.
 var settings = node.Settings{Threshold: threshold, MaxNodes: 100_000}
