@@ -167,3 +167,17 @@ func Build(ctx context.Context, dir string, packages ...string) error {
 	}
 	return nil
 }
+
+// Ended waits until the process has ended by itself, and reports whether SIGKILL ended it. Its error is ctx's.
+func (p *Process) Ended(ctx context.Context) (killed bool, err error) {
+	p.mu.Lock()
+	cmd, exited := p.cmd, p.exited
+	p.mu.Unlock()
+	select {
+	case <-exited:
+	case <-ctx.Done():
+		return false, fmt.Errorf("%s has not ended: %w", p.Name, ctx.Err())
+	}
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL, nil
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
@@ -53,6 +54,7 @@ func (o *owner) publish(ctx context.Context, e node.Event) {
 	defer cancel()
 	data, err := json.Marshal(wire(e))
 	if err == nil {
+		crashpoint.Here("evaluator.announce")
 		err = o.Stream.Announce(ctx, o.Partition, e.ID.String(), data)
 	}
 	switch {
@@ -64,7 +66,9 @@ func (o *owner) publish(ctx context.Context, e node.Event) {
 	if err != nil {
 		o.metrics.unannounced.Inc()
 		o.Log.Debug().Err(err).Str("event", e.ID.String()).Msg("event not announced")
+		return
 	}
+	crashpoint.Here("evaluator.announced")
 }
 
 func wire(e node.Event) contract.Event {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
@@ -46,6 +47,7 @@ func (o *owner) commit(ctx context.Context) error {
 	}
 	began := o.Now()
 	changes := o.fold.Take()
+	crashpoint.Here("evaluator.commit")
 	for limit := o.commitLimit(changes); ; limit = min(2*limit, maxCommitLimit) {
 		err := o.tryCommit(ctx, changes, limit)
 		if err == nil {
@@ -63,6 +65,7 @@ func (o *owner) commit(ctx context.Context) error {
 			break
 		}
 	}
+	crashpoint.Here("evaluator.committed")
 	o.health.set(partDatabase, nil)
 	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()

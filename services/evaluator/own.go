@@ -8,6 +8,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
@@ -36,6 +37,7 @@ const maxDrain = 512
 
 // own folds until ctx ends, the lease is lost or a message cannot be understood.
 func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
+	crashpoint.Here("evaluator.acquired")
 	owned, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	o := &owner{Service: s, lease: lease, announced: make(chan node.Event, 1024)}
@@ -69,6 +71,7 @@ func (o *owner) renew(ctx context.Context) error {
 		case errors.Is(err, nodestore.ErrFenced):
 			return err
 		case err == nil:
+			crashpoint.Here("evaluator.renewed")
 			o.health.set(partDatabase, nil)
 		case ctx.Err() == nil:
 			// The term still fences every commit, and whoever takes over raises it: keep what is in memory.
@@ -79,6 +82,7 @@ func (o *owner) renew(ctx context.Context) error {
 }
 
 func (o *owner) release(ctx context.Context) {
+	crashpoint.Here("evaluator.release")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := o.Store.Release(ctx, o.lease); err != nil {
@@ -92,6 +96,7 @@ func (o *owner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("evaluator.loaded")
 	o.fold = node.New(o.Partition, snapshot)
 	o.committed = snapshot.Clock.Position
 	o.looked, o.committing = o.Now(), o.Now()
@@ -131,6 +136,7 @@ func (o *owner) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("evaluator.located")
 	reader, err := o.consume(ctx, start)
 	if err != nil {
 		return err
@@ -259,6 +265,7 @@ func (o *owner) apply(m bus.Message) error {
 	if m.Seq <= p.Seq && p.Stamp != 0 {
 		return nil // delivered twice
 	}
+	crashpoint.Here("evaluator.received")
 	folded, err := translate(m)
 	if errors.Is(err, contract.ErrUnknownVersion) {
 		return fmt.Errorf("message %d: %w", m.Seq, err)
@@ -271,6 +278,7 @@ func (o *owner) apply(m bus.Message) error {
 		o.discarded(m.Seq - p.Seq - 1)
 	}
 	o.fold.Apply(folded)
+	crashpoint.Here("evaluator.folded")
 	o.metrics.folded(folded, m.Pending)
 	if !m.Command {
 		o.heard()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 )
 
 const (
@@ -116,6 +117,7 @@ func (c *committer) work() {
 		if len(batch) == 0 {
 			return
 		}
+		crashpoint.Here("ingest.sealed")
 		err := c.send(limit, batch)
 		for _, s := range batch {
 			s.done <- err
@@ -160,6 +162,7 @@ func (c *committer) send(limit time.Duration, batch []*submission) error {
 	if err := c.publish(ctx, contract.Batch{}, heartbeats); err != nil {
 		return fmt.Errorf("%w: %w", errUnstored, err)
 	}
+	crashpoint.Here("ingest.acknowledged")
 	return nil
 }
 
@@ -186,6 +189,7 @@ func (c *committer) pulse(ctx context.Context) (sent bool, err error) {
 
 	ctx, cancel := context.WithTimeout(ctx, maxWait)
 	defer cancel()
+	crashpoint.Here("ingest.pulse")
 	err = c.publish(ctx, contract.Batch{}, nil)
 
 	c.mu.Lock()

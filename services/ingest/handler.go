@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 )
 
 // Path is where agents report.
@@ -74,6 +75,7 @@ func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.tally.accept()
+	crashpoint.Here("ingest.answer")
 	s.answer(w, http.StatusOK, []byte(`{"ok":true}`))
 }
 
@@ -107,6 +109,7 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr) 
 			detail: "too many heartbeats of this node: one a second is enough",
 		}
 	}
+	crashpoint.Here("ingest.read")
 	if err := s.store(h); err != nil {
 		return &refusal{
 			status: http.StatusServiceUnavailable, retryAfter: retryLater, node: h.NodeID,

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -129,6 +130,7 @@ func (s *Service) publish(ctx context.Context, b contract.Batch, heartbeats [][]
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("ingest.publish")
 	begun := s.Now()
 	_, err = s.Bus.Publish(ctx, contract.HeartbeatSubject(s.Partition), data)
 	s.metrics.published(s.Now().Sub(begun), len(heartbeats), err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -77,6 +78,7 @@ func (c *chat) tenure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("notifier.acquired")
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })
 	c.log.Debug().Int64("term", l.Term).Msg("telling this chat")

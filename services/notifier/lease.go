@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -47,6 +48,7 @@ func (k *keeper) keep(ctx context.Context, lose context.CancelCauseFunc) {
 		cancel()
 		switch {
 		case err == nil:
+			crashpoint.Here("notifier.renewed")
 			k.renewed(asked)
 		case errors.Is(err, nodestore.ErrFenced), !k.fresh():
 			lose(nodestore.ErrFenced)

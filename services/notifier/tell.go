@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -42,6 +43,7 @@ func (t *teller) collect(ctx context.Context) error {
 		if err != nil || n == 0 {
 			return err
 		}
+		crashpoint.Here("notifier.collected")
 	}
 }
 
@@ -88,10 +90,12 @@ func (t *teller) begin(ctx context.Context, waiting []nodestore.Alert) error {
 	d := compose(waiting, t.render.render)
 	t.forget()
 	t.oldest = d.oldest
+	crashpoint.Here("notifier.freeze")
 	n, err := t.o.Store.Freeze(ctx, t.lease, d.text, d.replyTo, d.alerts)
 	if err != nil {
 		return err
 	}
+	crashpoint.Here("notifier.frozen")
 	t.metrics.alerts.WithLabelValues(t.name).Add(float64(len(d.alerts)))
 	return t.attempt(ctx, n)
 }
@@ -102,14 +106,17 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	if !t.fresh() {
 		return nodestore.ErrFenced
 	}
+	crashpoint.Here("notifier.send")
 	id, err := t.send(ctx, n)
 	if err == nil {
+		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id}
 		return t.told(ctx, *t.accepted)
 	}
 	if ctx.Err() != nil {
 		return nil // cut off by the end, not by Telegram
 	}
+	crashpoint.Here("notifier.refused")
 	return t.failed(ctx, n, err)
 }
 
@@ -132,6 +139,7 @@ func (t *teller) told(ctx context.Context, a accepted) error {
 	if err := t.o.Store.Told(tctx, t.lease, a.notification, a.message); err != nil {
 		return err
 	}
+	crashpoint.Here("notifier.recorded")
 	t.succeeded()
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
@@ -70,12 +71,14 @@ func (s *Service) command(w http.ResponseWriter, r *http.Request, c contract.Com
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), publishLimit)
 	defer cancel()
+	crashpoint.Here("web.command")
 	seq, err := s.Commands.Publish(ctx, contract.CommandSubject(s.Partition), data)
 	if err != nil {
 		s.Log.Warn().Err(err).Str("kind", string(c.Kind)).Str("node_id", c.NodeID).Msg("a command was not taken")
 		unavailable(w, "NATS does not answer: whether the command was taken is unknown; it may be repeated")
 		return
 	}
+	crashpoint.Here("web.commanded")
 	s.Log.Info().Str("kind", string(c.Kind)).Str("node_id", c.NodeID).Uint64("seq", seq).Msg("command")
 	done := s.await(r.Context(), seq)
 	s.view.forget()

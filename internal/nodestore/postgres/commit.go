@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/standardsql"
@@ -55,7 +56,9 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 	p := c.Clock.Position
 	batch, err := pipeline(l, from, standardsql.CleanChanges(c))
 	if err == nil {
-		err = domain(ctx, s.pool.SendBatch(ctx, batch).Close())
+		results := s.pool.SendBatch(ctx, batch) // all of it is under way
+		crashpoint.Here("evaluator.commit_sent")
+		err = domain(ctx, results.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("commit at %d:%d: %w", p.Epoch, p.Seq, err)
