@@ -31,7 +31,7 @@ type Sender interface {
 // Options are what a notifier needs.
 type Options struct {
 	// ID names this notifier among others on the same database. A process that starts again under the same ID goes
-	// on at once; under another it waits until the leases of its predecessor have run out.
+	// on at once; under another it waits until it has seen the leases of its predecessor unchanged for long enough.
 	ID     string
 	Store  nodestore.Deliveries
 	Sender Sender
@@ -50,7 +50,7 @@ type Options struct {
 
 // Timing is how often and how long; zero fields take their default.
 type Timing struct {
-	Lease    time.Duration // of a chat (10 s), renewed at a third of it
+	Lease    time.Duration // of a chat (4 s), renewed and looked at every quarter of it
 	Poll     time.Duration // between looks into the database when nobody wakes the service (2 s)
 	Lookback time.Duration // a new chat hears of events found so long ago (15 min)
 	Send     time.Duration // the longest one attempt may take (45 s)
@@ -69,7 +69,7 @@ func (t Timing) withDefaults() Timing {
 			*d = v
 		}
 	}
-	def(&t.Lease, 10*time.Second)
+	def(&t.Lease, 4*time.Second)
 	def(&t.Poll, 2*time.Second)
 	def(&t.Lookback, 15*time.Minute)
 	def(&t.Send, 45*time.Second)
@@ -126,7 +126,7 @@ func New(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Run tells until ctx ends. A message on its way then is finished first; all in all that takes 3 s at most.
+// Run tells until ctx ends. A message on its way then is finished first; all in all that takes 3.5 s at most.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, c := range s.chats {
