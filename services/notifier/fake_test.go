@@ -137,7 +137,7 @@ func (m *memory) AcquireChat(ctx context.Context, chat, owner string, ttl, lookb
 
 // grant gives a chat to an owner.
 func (m *memory) grant(c *memoryChat, chat, owner string) nodestore.ChatLease {
-	c.owner = owner
+	c.owner, c.retired = owner, false
 	c.term++
 	c.renew()
 	return nodestore.ChatLease{Chat: chat, Owner: owner, Term: c.term}

@@ -37,6 +37,9 @@ type Options struct {
 	Sender Sender
 	Chats  []string // as Config.Chats gives them
 
+	// Deadman is called while heartbeats come all the way through and alerts are told; nil for none.
+	Deadman Caller
+
 	Language  Language
 	Location  *time.Location // nil for UTC
 	PublicURL string         // of the page, "" for none
@@ -61,6 +64,8 @@ type Timing struct {
 
 	Gap       time.Duration // between two messages to one chat (1 s)
 	PerMinute int           // messages to one chat (20)
+
+	Deadman time.Duration // between two calls of the deadman address (1 min)
 }
 
 func (t Timing) withDefaults() Timing {
@@ -77,6 +82,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.RetryMost, 5*time.Minute)
 	def(&t.Refused, 5*time.Minute)
 	def(&t.Gap, time.Second)
+	def(&t.Deadman, time.Minute)
 	if t.PerMinute == 0 {
 		t.PerMinute = 20
 	}
@@ -86,6 +92,8 @@ func (t Timing) withDefaults() Timing {
 // Service tells all chats.
 type Service struct {
 	chats   []*chat
+	retirer *retirer
+	deadman *deadman // nil for none
 	metrics *metrics
 }
 
@@ -118,12 +126,23 @@ func New(o Options) (*Service, error) {
 		}
 		s.chats = append(s.chats, newChat(name, o, paces[group], s.metrics))
 	}
+	s.retirer = newRetirer(o)
+	if o.Deadman != nil {
+		s.deadman = newDeadman(o, s.chats[0].status.leads)
+	}
 	if o.Metrics != nil {
-		if err := s.metrics.register(o.Metrics, s.chats); err != nil {
+		if err := s.register(o.Metrics); err != nil {
 			return nil, fmt.Errorf("notifier: %w", err)
 		}
 	}
 	return s, nil
+}
+
+func (s *Service) register(r prometheus.Registerer) error {
+	if err := s.metrics.register(r, s.chats); err != nil || s.deadman == nil {
+		return err
+	}
+	return s.deadman.register(r)
 }
 
 // Run tells until ctx ends. A message on its way then is finished first; all in all that takes 3.5 s at most.
@@ -131,6 +150,10 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, c := range s.chats {
 		wg.Go(func() { c.run(ctx) })
+	}
+	wg.Go(func() { s.retirer.run(ctx) })
+	if s.deadman != nil {
+		wg.Go(func() { s.deadman.run(ctx) })
 	}
 	wg.Wait()
 	return nil
