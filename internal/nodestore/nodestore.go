@@ -93,7 +93,7 @@ type Status struct {
 	Term         int64
 	CommittedAge time.Duration // since the last commit, by the database's clock
 	Counts       map[node.State]int
-	Chats        []ChatStatus // by name
+	Chats        []ChatStatus // by name, without retired ones
 }
 
 // Reader is the page's side. It writes nothing.
@@ -113,6 +113,9 @@ type ChatLease struct {
 	Chat  string
 	Owner string
 	Term  int64
+	// Renewed changes with every renewal and says nothing else. It is set where a lease is looked at, not where it is
+	// acquired.
+	Renewed int64
 }
 
 // Notification is one message to one chat. Once frozen its text never changes: after a crash the same is sent again.
@@ -132,11 +135,40 @@ type Alert struct {
 	ReplyTo int64
 }
 
-// Deliveries is the notifier's side. Every call but AcquireChat returns ErrFenced when the chat's lease was taken over.
+// Flow is what shows that heartbeats come all the way through, and that people are told.
+type Flow struct {
+	Epoch    int64      // of the committed position
+	Accepted node.Stamp // of the last committed message with a heartbeat; zero for none yet
+	// Untold is the id of the oldest event that a chat is not told of yet, "" for none, and UntoldAge how long ago it
+	// was found, by the database's clock. Chats that were retired do not count.
+	Untold    string
+	UntoldAge time.Duration
+}
+
+// Returning is after how long a retired chat that is told again counts as a new one.
+const Returning = 24 * time.Hour
+
+// Deliveries is the notifier's side. Every call with a lease returns ErrFenced when it was taken over.
+//
+// No clock but the caller's own says that a chat's lease has run out: the database's may step. A lease that is as it
+// was before is one whose owner does not renew it.
 type Deliveries interface {
-	// AcquireChat takes the chat's lease, as Acquire does. A chat seen for the first time hears of events that were
-	// found during the last lookback, not of all history.
+	// AcquireChat takes the chat's lease when it was released, or is owner's already; every time the term grows. Else
+	// ErrHeld, and the lease as it stands, for TakeOverChat. A chat seen for the first time hears of events that were
+	// found during the last lookback, not of all history. A chat that was retired for less than Returning hears of all
+	// that it missed; after a longer time it is like a new one: what it was not told before the lookback is given up,
+	// and stays in the record as not told. ttl is what the page believes, not what ends the lease.
 	AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (ChatLease, error)
+	// TakeOverChat takes a lease that is still as it was seen. The caller has seen it so for longer than its owner
+	// believes in a lease that it does not renew. Else ErrHeld.
+	TakeOverChat(ctx context.Context, seen ChatLease, owner string, ttl time.Duration) (ChatLease, error)
+	// ChatLeases returns the leases of all chats that are not retired, by chat.
+	ChatLeases(ctx context.Context) ([]ChatLease, error)
+	// RetireChat says that nobody is configured to tell the chat any more, provided that its lease is still as it was
+	// seen; else ErrHeld. The chat is in no status until it is acquired again. What it was not told stays recorded.
+	RetireChat(ctx context.Context, seen ChatLease) error
+	// Flow of a partition. The zero value when no evaluator ever ran.
+	Flow(ctx context.Context, partition int) (Flow, error)
 	RenewChat(ctx context.Context, l ChatLease, ttl time.Duration) error
 	ReleaseChat(ctx context.Context, l ChatLease) error
 	// Collect turns events after the chat's cursor into waiting deliveries, without the quiet ones, and moves the

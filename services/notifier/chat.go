@@ -12,8 +12,13 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// stopGrace is how long a message on its way, and then the note of it, may take when the service stops.
-const stopGrace = time.Second
+// How long a message on its way, the note of it, and giving the lease back may take when the service stops. Cut off
+// sooner, the message might be told twice.
+const (
+	sendGrace    = 2 * time.Second
+	noteGrace    = time.Second
+	releaseGrace = 500 * time.Millisecond
+)
 
 // chat is the worker of one chat.
 type chat struct {
@@ -26,7 +31,9 @@ type chat struct {
 	metrics *metrics
 	status  status
 
-	// accepted is what Telegram took and the store may not know yet. It stays true when the lease is lost.
+	seen sight // of the lease that another holds
+
+	// accepted is what Telegram took last. It stays true when the lease is lost, and when the database loses the note.
 	accepted *accepted
 	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
 	// make Telegram be asked sooner than it wished.
@@ -35,7 +42,15 @@ type chat struct {
 	oldest   time.Time // found time of its oldest alert; zero when another process froze it
 }
 
-type accepted struct{ notification, message int64 }
+type accepted struct {
+	notification, message int64
+	text                  string // a database that lost its last commits may give the number once more
+	noted                 bool   // the store said that it knows
+}
+
+func (a *accepted) is(n *nodestore.Notification) bool {
+	return n != nil && n.ID == a.notification && n.Text == a.text
+}
 
 func newChat(name string, o Options, p *pace, m *metrics) *chat {
 	return &chat{
@@ -55,10 +70,12 @@ func (c *chat) run(ctx context.Context) {
 		case err == nil:
 			failures = 0
 		case errors.Is(err, nodestore.ErrHeld):
-			failures = 0
+			failures, wait = 0, c.o.Timing.Lease/beats
 			c.can()
+		case errors.Is(err, errStale):
+			failures, wait = 0, 0 // it may still be ours
 		case errors.Is(err, nodestore.ErrFenced):
-			failures = 0
+			failures, wait = 0, c.o.Timing.Lease/beats
 			c.log.Warn().Msg("another notifier tells this chat now: standing by")
 		default:
 			if c.cannot(ctx, err) {
@@ -74,7 +91,7 @@ func (c *chat) run(ctx context.Context) {
 // tenure lasts from taking the lease to its loss, or to the end of ctx (nil then).
 func (c *chat) tenure(ctx context.Context) error {
 	began := c.o.Now()
-	l, err := c.o.Store.AcquireChat(ctx, c.name, c.o.ID, c.o.Timing.Lease, c.o.Timing.Lookback)
+	l, err := c.acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,18 +113,31 @@ func (c *chat) tenure(ctx context.Context) error {
 	lost := context.Cause(tctx)
 	lose(nil)
 	<-kept
-	if errors.Is(lost, nodestore.ErrFenced) {
+	if ctx.Err() == nil && lost != nil {
 		return lost
 	}
-	if !errors.Is(err, nodestore.ErrFenced) {
+	if !errors.Is(err, nodestore.ErrFenced) && !errors.Is(err, errStale) {
 		c.release(ctx, l)
 	}
 	return err
 }
 
+// acquire takes the lease when it is free, or when its owner has not been seen to renew it for long enough.
+func (c *chat) acquire(ctx context.Context) (nodestore.ChatLease, error) {
+	ttl := c.o.Timing.Lease
+	actx, cancel := context.WithTimeout(ctx, ttl)
+	defer cancel()
+	l, err := c.o.Store.AcquireChat(actx, c.name, c.o.ID, ttl, c.o.Timing.Lookback)
+	if !errors.Is(err, nodestore.ErrHeld) || !c.seen.look(l, c.o.Now(), ttl) {
+		return l, err
+	}
+	c.log.Warn().Str("owner", l.Owner).Msg("the notifier that told this chat is gone: taking over")
+	return c.o.Store.TakeOverChat(actx, l, c.o.ID, ttl)
+}
+
 // release lets a stand-by go on at once. When it fails, the lease runs out by itself.
 func (c *chat) release(ctx context.Context, l nodestore.ChatLease) {
-	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseGrace)
 	defer cancel()
 	_ = c.o.Store.ReleaseChat(rctx, l)
 }

@@ -23,7 +23,7 @@ type Config struct {
 	Language    string          `envconfig:"LANGUAGE" default:"en" desc:"en or ru"`
 	TZ          string          `envconfig:"TZ" desc:"time zone of the times told, like Europe/Berlin; the machine's own when not set"`
 	PublicURL   string          `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
-	DeadmanURL  settings.Secret `envconfig:"DEADMAN_URL" desc:"address called while all is well (not used yet)"`
+	DeadmanURL  settings.Secret `envconfig:"DEADMAN_URL" desc:"of an outside watchdog, like https://hc-ping.com/<uuid>: called once a minute only while heartbeats come all the way through and alerts are told"`
 	Reminders   Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down; off for never (not used yet)"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,25 +13,28 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// memory is Deliveries in memory, with the semantics that the contract demands: leases that run out, terms that
-// fence, one frozen notification a chat.
+// memory is Deliveries in memory, with the semantics that the contract demands: leases that are released or taken
+// over as they were seen, terms that fence, one frozen notification a chat.
 type memory struct {
 	mu     sync.Mutex
 	events []nodestore.StoredEvent
 	chats  map[string]*memoryChat
 	lastID int64
+	flow   nodestore.Flow
 	// fail, when set, may fail a call before or after it took effect; the result replaces a nil error.
 	fail func(call string, done bool) error
 }
 
 type memoryChat struct {
-	owner  string
-	term   int64
-	until  time.Time
-	cursor int
-	rows   []*memoryRow
-	frozen *nodestore.Notification
-	told   []memoryTold
+	owner string
+	term  int64
+	// renewed is 0 when nobody holds the lease.
+	renewed, lastRenewed int64
+	retired              bool
+	cursor               int
+	rows                 []*memoryRow
+	frozen               *nodestore.Notification
+	told                 []memoryTold
 }
 
 type memoryRow struct {
@@ -115,32 +119,93 @@ func (m *memory) AcquireChat(ctx context.Context, chat, owner string, ttl, lookb
 		return nodestore.ChatLease{}, err
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	first := m.chats[chat] == nil
-	c, now := m.chat(chat), time.Now()
-	if c.owner != owner && now.Before(c.until) {
-		return nodestore.ChatLease{}, nodestore.ErrHeld
+	c := m.chat(chat)
+	if c.owner != owner && c.renewed != 0 {
+		defer m.mu.Unlock()
+		return nodestore.ChatLease{Chat: chat, Owner: c.owner, Term: c.term, Renewed: c.renewed}, nodestore.ErrHeld
 	}
 	if first {
-		for c.cursor < len(m.events) && now.Sub(m.events[c.cursor].Found) > lookback {
+		for c.cursor < len(m.events) && time.Since(m.events[c.cursor].Found) > lookback {
 			c.cursor++
 		}
 	}
-	c.owner, c.until = owner, now.Add(ttl)
-	c.term++
-	return nodestore.ChatLease{Chat: chat, Owner: owner, Term: c.term}, nil
+	l := m.grant(c, chat, owner)
+	m.mu.Unlock()
+	return l, m.injected("AcquireChat", true)
 }
 
-func (m *memory) RenewChat(ctx context.Context, l nodestore.ChatLease, ttl time.Duration) error {
+// grant gives a chat to an owner.
+func (m *memory) grant(c *memoryChat, chat, owner string) nodestore.ChatLease {
+	c.owner, c.retired = owner, false
+	c.term++
+	c.renew()
+	return nodestore.ChatLease{Chat: chat, Owner: owner, Term: c.term}
+}
+
+func (c *memoryChat) renew() {
+	c.lastRenewed++
+	c.renewed = c.lastRenewed
+}
+
+func (m *memory) TakeOverChat(ctx context.Context, seen nodestore.ChatLease, owner string, _ time.Duration) (nodestore.ChatLease, error) {
+	if err := errors.Join(ctx.Err(), m.injected("TakeOverChat", false)); err != nil {
+		return nodestore.ChatLease{}, err
+	}
+	m.mu.Lock()
+	c := m.chat(seen.Chat)
+	if c.term != seen.Term || c.renewed != seen.Renewed {
+		defer m.mu.Unlock()
+		return nodestore.ChatLease{}, nodestore.ErrHeld
+	}
+	l := m.grant(c, seen.Chat, owner)
+	m.mu.Unlock()
+	return l, m.injected("TakeOverChat", true)
+}
+
+func (m *memory) ChatLeases(ctx context.Context) ([]nodestore.ChatLease, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []nodestore.ChatLease
+	for _, name := range slices.Sorted(maps.Keys(m.chats)) {
+		if c := m.chats[name]; !c.retired {
+			out = append(out, nodestore.ChatLease{Chat: name, Owner: c.owner, Term: c.term, Renewed: c.renewed})
+		}
+	}
+	return out, ctx.Err()
+}
+
+func (m *memory) RetireChat(ctx context.Context, seen nodestore.ChatLease) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.chat(seen.Chat)
+	if c.term != seen.Term || c.renewed != seen.Renewed || c.retired {
+		return nodestore.ErrHeld
+	}
+	c.retired, c.renewed = true, 0
+	c.term++
+	return ctx.Err()
+}
+
+func (m *memory) Flow(ctx context.Context, _ int) (nodestore.Flow, error) {
+	if err := errors.Join(ctx.Err(), m.injected("Flow", false)); err != nil {
+		return nodestore.Flow{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.flow, nil
+}
+
+func (m *memory) RenewChat(ctx context.Context, l nodestore.ChatLease, _ time.Duration) error {
 	return m.do(ctx, "RenewChat", l, func(c *memoryChat) error {
-		c.until = time.Now().Add(ttl)
+		c.renew()
 		return nil
 	})
 }
 
 func (m *memory) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
 	return m.do(ctx, "ReleaseChat", l, func(c *memoryChat) error {
-		c.until = time.Time{}
+		c.renewed = 0
 		return nil
 	})
 }

@@ -31,11 +31,14 @@ type Sender interface {
 // Options are what a notifier needs.
 type Options struct {
 	// ID names this notifier among others on the same database. A process that starts again under the same ID goes
-	// on at once; under another it waits until the leases of its predecessor have run out.
+	// on at once; under another it waits until it has seen the leases of its predecessor unchanged for long enough.
 	ID     string
 	Store  nodestore.Deliveries
 	Sender Sender
 	Chats  []string // as Config.Chats gives them
+
+	// Deadman is called while heartbeats come all the way through and alerts are told; nil for none.
+	Deadman Caller
 
 	Language  Language
 	Location  *time.Location // nil for UTC
@@ -50,7 +53,7 @@ type Options struct {
 
 // Timing is how often and how long; zero fields take their default.
 type Timing struct {
-	Lease    time.Duration // of a chat (10 s), renewed at a third of it
+	Lease    time.Duration // of a chat (4 s), renewed and looked at every quarter of it
 	Poll     time.Duration // between looks into the database when nobody wakes the service (2 s)
 	Lookback time.Duration // a new chat hears of events found so long ago (15 min)
 	Send     time.Duration // the longest one attempt may take (45 s)
@@ -61,6 +64,8 @@ type Timing struct {
 
 	Gap       time.Duration // between two messages to one chat (1 s)
 	PerMinute int           // messages to one chat (20)
+
+	Deadman time.Duration // between two calls of the deadman address (1 min)
 }
 
 func (t Timing) withDefaults() Timing {
@@ -69,7 +74,7 @@ func (t Timing) withDefaults() Timing {
 			*d = v
 		}
 	}
-	def(&t.Lease, 10*time.Second)
+	def(&t.Lease, 4*time.Second)
 	def(&t.Poll, 2*time.Second)
 	def(&t.Lookback, 15*time.Minute)
 	def(&t.Send, 45*time.Second)
@@ -77,6 +82,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.RetryMost, 5*time.Minute)
 	def(&t.Refused, 5*time.Minute)
 	def(&t.Gap, time.Second)
+	def(&t.Deadman, time.Minute)
 	if t.PerMinute == 0 {
 		t.PerMinute = 20
 	}
@@ -86,6 +92,8 @@ func (t Timing) withDefaults() Timing {
 // Service tells all chats.
 type Service struct {
 	chats   []*chat
+	retirer *retirer
+	deadman *deadman // nil for none
 	metrics *metrics
 }
 
@@ -118,19 +126,34 @@ func New(o Options) (*Service, error) {
 		}
 		s.chats = append(s.chats, newChat(name, o, paces[group], s.metrics))
 	}
+	s.retirer = newRetirer(o)
+	if o.Deadman != nil {
+		s.deadman = newDeadman(o, s.chats[0].status.leads)
+	}
 	if o.Metrics != nil {
-		if err := s.metrics.register(o.Metrics, s.chats); err != nil {
+		if err := s.register(o.Metrics); err != nil {
 			return nil, fmt.Errorf("notifier: %w", err)
 		}
 	}
 	return s, nil
 }
 
-// Run tells until ctx ends. A message on its way then is finished first; all in all that takes 3 s at most.
+func (s *Service) register(r prometheus.Registerer) error {
+	if err := s.metrics.register(r, s.chats); err != nil || s.deadman == nil {
+		return err
+	}
+	return s.deadman.register(r)
+}
+
+// Run tells until ctx ends. A message on its way then is finished first; all in all that takes 3.5 s at most.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, c := range s.chats {
 		wg.Go(func() { c.run(ctx) })
+	}
+	wg.Go(func() { s.retirer.run(ctx) })
+	if s.deadman != nil {
+		wg.Go(func() { s.deadman.run(ctx) })
 	}
 	wg.Wait()
 	return nil

@@ -11,8 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
@@ -46,26 +44,7 @@ type running struct {
 // start runs a notifier with the given ID on a store, until the test ends or stop is called.
 func start(t *testing.T, id string, store nodestore.Deliveries, sender Sender, chats ...string) *running {
 	t.Helper()
-	r := &running{log: &logBuffer{}}
-	s, err := New(Options{
-		ID: id, Store: store, Sender: sender, Chats: chats, Language: English,
-		Log: zerolog.New(r.log), Random: func() float64 { return 0.5 },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := s.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	}()
-	r.Service = s
-	r.stop = func() { cancel(); <-done }
-	t.Cleanup(r.stop)
-	return r
+	return startWith(t, Options{ID: id, Store: store, Sender: sender, Chats: chats, Language: English})
 }
 
 // bubble is a test in fake time. Services it started are stopped before its end.

@@ -85,3 +85,11 @@ func (s *status) untold(now time.Time) time.Duration {
 	}
 	return max(now.Sub(s.oldest), 0)
 }
+
+// leads reports whether the chat's lease is ours. Of several notifiers the one that leads the first chat calls the
+// deadman address; when it dies another leads within seconds.
+func (s *status) leads() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active
+}

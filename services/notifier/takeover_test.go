@@ -252,11 +252,11 @@ func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
 		store := newMemory()
 		store.fail = func(string, bool) error { return nodestore.ErrUnavailable }
 		ctx, lose := context.WithCancelCause(t.Context())
-		k := &keeper{store: store, ttl: 9 * time.Second, now: time.Now}
+		k := &keeper{store: store, ttl: 8 * time.Second, now: time.Now}
 		began := time.Now()
 		k.renewed(began)
 		k.keep(ctx, lose)
-		if took := time.Since(began); took != 9*time.Second || !errors.Is(context.Cause(ctx), nodestore.ErrFenced) {
+		if took := time.Since(began); took != 8*time.Second || !errors.Is(context.Cause(ctx), errStale) {
 			t.Errorf("given up after %v: %v", took, context.Cause(ctx))
 		}
 	})

@@ -2,6 +2,8 @@ package notifier
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
@@ -55,8 +57,8 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if a := t.accepted; a != nil {
-		if n != nil && n.ID == a.notification {
-			return 0, t.told(ctx, *a)
+		if a.is(n) {
+			return 0, t.told(ctx, a)
 		}
 		t.succeeded() // the note of it arrived, though its answer did not
 	}
@@ -103,38 +105,53 @@ func (t *teller) begin(ctx context.Context, waiting []nodestore.Alert) error {
 // attempt sends a frozen notification once and notes how it went.
 func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	t.waitingSince()
-	if !t.fresh() {
-		return nodestore.ErrFenced
-	}
 	crashpoint.Here("notifier.send")
 	id, err := t.send(ctx, n)
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
-		t.accepted = &accepted{notification: n.ID, message: id}
-		return t.told(ctx, *t.accepted)
+		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}
+		return t.told(ctx, t.accepted)
 	}
-	if ctx.Err() != nil {
+	if errors.Is(err, errStale) {
+		return err
+	}
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errStale) {
 		return nil // cut off by the end, not by Telegram
 	}
 	crashpoint.Here("notifier.refused")
 	return t.failed(ctx, n, err)
 }
 
-// send gives a message on its way some time when the service stops: cut off, it might be told twice.
+// send gives a message on its way some time when the service stops, and all the time there is when only the lease
+// could not be renewed. Its error is errStale when the lease was over before the message left.
 func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, error) {
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.o.Timing.Send)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		sleep(sctx, stopGrace)
-		cancel()
+		if !errors.Is(context.Cause(ctx), errStale) {
+			sleep(sctx, sendGrace)
+			cancel()
+		}
 	})
 	defer stop()
-	return t.o.Sender.Send(sctx, n.Chat, n.Text, n.ReplyTo)
+	l := leased{Context: sctx, fresh: t.fresh, expired: new(atomic.Bool)}
+	if err := l.Err(); err != nil {
+		return 0, err
+	}
+	id, err := t.o.Sender.Send(l, n.Chat, n.Text, n.ReplyTo)
+	if err != nil && l.expired.Load() {
+		err = errStale
+	}
+	return id, err
 }
 
 // told notes what Telegram accepted. When that fails it is noted at the next round, rather than sent again.
-func (t *teller) told(ctx context.Context, a accepted) error {
-	tctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+func (t *teller) told(ctx context.Context, a *accepted) error {
+	if a.noted {
+		t.log.Warn().Int64("message", a.message).
+			Msg("the database has lost the note that a message was told: noting it again")
+	}
+	tctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteGrace)
 	defer cancel()
 	if err := t.o.Store.Told(tctx, t.lease, a.notification, a.message); err != nil {
 		return err
@@ -144,11 +161,15 @@ func (t *teller) told(ctx context.Context, a accepted) error {
 	return nil
 }
 
+// succeeded is called when the store knows what Telegram accepted.
 func (t *teller) succeeded() {
+	if t.accepted.noted {
+		return
+	}
+	t.accepted.noted = true
 	if t.failures > 0 {
 		t.log.Info().Int("attempts", t.failures+1).Msg("told at last")
 	}
-	t.accepted = nil
 	t.forget()
 	t.metrics.messages.WithLabelValues(t.name, "accepted").Inc()
 }
@@ -170,6 +191,9 @@ func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error
 		t.log.Warn().Str("reason", v.words).Stringer("retry_in", v.wait.Round(time.Second)).Msg("cannot tell yet")
 	}
 	t.metrics.messages.WithLabelValues(t.name, v.class).Inc()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
 	return t.o.Store.Failed(ctx, t.lease, n.ID, v.words)
 }
 

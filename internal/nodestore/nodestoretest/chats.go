@@ -1,7 +1,6 @@
 package nodestoretest
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -13,8 +12,8 @@ import (
 
 var chatChecks = []check{
 	{"a chat's lease keeps others out", chatHeld},
-	{"a chat's lease runs out", chatRunsOut},
-	{"renewing makes a chat's lease last", chatRenewed},
+	{"a chat's lease that stays as it was seen is taken over", chatTakenOver},
+	{"a chat's lease that was renewed is not taken over", chatRenewed},
 	{"releasing a chat lets the next one in", chatReleased},
 	{"one of many gets a free chat", chatRace},
 	{"an old term of a chat is fenced everywhere", chatFenced},
@@ -115,34 +114,48 @@ func chatHeld(t *testing.T, d *database) {
 	}
 }
 
-func chatRunsOut(t *testing.T, d *database) {
-	const ttl = time.Second
-	began := time.Now()
+// seen is a chat's lease as another notifier finds it held.
+func seen(t *testing.T, s nodestore.Store, name string) nodestore.ChatLease {
+	t.Helper()
+	l, err := s.AcquireChat(t.Context(), name, "stand-by", long, long)
+	wantErr(t, "a stand-by acquires", err, nodestore.ErrHeld)
+	return l
+}
+
+func chatTakenOver(t *testing.T, d *database) {
+	const ttl = time.Millisecond // the database's clock passes it at once, which must not matter
+	o := acquire(t, d, "a")
 	first, err := d.AcquireChat(t.Context(), "chat", "a", ttl, long)
 	must(t, err)
-	eventually(t, "another gets it", func() bool {
-		_, err := d.AcquireChat(t.Context(), "chat", "b", ttl, long)
-		if err != nil && !errors.Is(err, nodestore.ErrHeld) {
-			t.Fatal(err)
-		}
-		return err == nil
-	})
-	if waited := time.Since(began); waited < ttl {
-		t.Errorf("it was taken over after %v, before %v had passed", waited, ttl)
+	o.commit(t, node.Changes{})
+	pass(t, d, 10*ttl)
+	l := seen(t, d, "chat")
+	if l.Chat != "chat" || l.Owner != "a" || l.Term != first.Term {
+		t.Errorf("seen %+v, held %+v", l, first)
 	}
+	all, err := d.ChatLeases(t.Context())
+	must(t, err)
+	diff(t, "all leases", all, []nodestore.ChatLease{l})
+	diff(t, "seen again", seen(t, d, "chat"), l)
+	second, err := d.TakeOverChat(t.Context(), l, "b", ttl)
+	must(t, err)
+	diff(t, "taken over", second, nodestore.ChatLease{Chat: "chat", Owner: "b", Term: first.Term + 1})
 	wantErr(t, "the first renews", d.RenewChat(t.Context(), first, ttl), nodestore.ErrFenced)
+	must(t, d.RenewChat(t.Context(), second, ttl))
+	_, err = d.TakeOverChat(t.Context(), l, "c", ttl)
+	wantErr(t, "another takes over what it saw before", err, nodestore.ErrHeld)
 }
 
 func chatRenewed(t *testing.T, d *database) {
-	const ttl = 300 * time.Millisecond
-	o := acquire(t, d, "a")
-	l, err := d.AcquireChat(t.Context(), "chat", "a", ttl, long)
-	must(t, err)
-	must(t, d.RenewChat(t.Context(), l, long))
-	o.commit(t, node.Changes{})
-	pass(t, d, 2*ttl)
-	_, err = d.AcquireChat(t.Context(), "chat", "b", ttl, long)
-	wantErr(t, "another acquires after a renewal", err, nodestore.ErrHeld)
+	l := join(t, d, "chat")
+	before := seen(t, d, "chat")
+	must(t, d.RenewChat(t.Context(), l.ChatLease, long))
+	_, err := d.TakeOverChat(t.Context(), before, "stand-by", long)
+	wantErr(t, "a stand-by takes over", err, nodestore.ErrHeld)
+	if after := seen(t, d, "chat"); after.Renewed == before.Renewed {
+		t.Error("a renewal does not show")
+	}
+	must(t, d.RenewChat(t.Context(), l.ChatLease, long))
 }
 
 func chatReleased(t *testing.T, d *database) {

@@ -1,70 +1,14 @@
 package standardsql
 
 import (
+	"cmp"
 	"context"
-	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
 // told is the partition whose events are told. There is one only; the cursors have the number in their key.
 const told = 0
-
-// AcquireChat implements nodestore.Deliveries.
-func (s Store) AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (nodestore.ChatLease, error) {
-	l := nodestore.ChatLease{Chat: chat, Owner: owner}
-	err := s.write(ctx, "acquire chat", func(tx session) error {
-		if err := addChat(ctx, tx, chat, lookback); err != nil {
-			return err
-		}
-		free, err := tx.one(ctx, `UPDATE chats SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE chat = $1 AND (owner = $2 OR expires_at <= {now}) RETURNING term`,
-			[]any{chat, owner, int64(ttl)}, &l.Term)
-		if err == nil && !free {
-			err = nodestore.ErrHeld
-		}
-		return err
-	})
-	if err != nil {
-		return nodestore.ChatLease{}, err
-	}
-	return l, nil
-}
-
-// addChat creates the chat if there is none, with its cursor behind all events found before the lookback.
-func addChat(ctx context.Context, tx session, chat string, lookback time.Duration) error {
-	created, err := tx.exec(ctx, `INSERT INTO chats (chat, owner, term, expires_at, last_told)
-		VALUES ($1, '', 0, 0, 0) ON CONFLICT (chat) DO NOTHING`, chat)
-	if err != nil || created == 0 {
-		return err
-	}
-	c := cursor{ordinal: -1}
-	if _, err := tx.one(ctx, `SELECT epoch, seq, ordinal FROM events WHERE partition = $1 AND found <= {now} - $2
-		ORDER BY epoch DESC, seq DESC, ordinal DESC LIMIT 1`,
-		[]any{told, int64(lookback)}, &c.epoch, &c.seq, &c.ordinal); err != nil {
-		return err
-	}
-	_, err = tx.exec(ctx, `INSERT INTO cursors (chat, partition, epoch, seq, ordinal) VALUES ($1, $2, $3, $4, $5)`,
-		chat, told, c.epoch, c.seq, c.ordinal)
-	return err
-}
-
-// RenewChat implements nodestore.Deliveries.
-func (s Store) RenewChat(ctx context.Context, l nodestore.ChatLease, ttl time.Duration) error {
-	return s.write(ctx, "renew the lease of a chat", func(tx session) error {
-		n, err := tx.exec(ctx, `UPDATE chats SET expires_at = {now} + $3 WHERE chat = $1 AND term = $2`,
-			l.Chat, l.Term, int64(ttl))
-		return fenced(n > 0, err)
-	})
-}
-
-// ReleaseChat implements nodestore.Deliveries.
-func (s Store) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
-	return s.write(ctx, "release chat", func(tx session) error {
-		n, err := tx.exec(ctx, `UPDATE chats SET expires_at = 0 WHERE chat = $1 AND term = $2`, l.Chat, l.Term)
-		return fenced(n > 0, err)
-	})
-}
 
 type chatLease nodestore.ChatLease
 
@@ -79,6 +23,10 @@ func (l chatLease) check(ctx context.Context, tx session, lock string) error {
 
 // cursor is the last event that a chat has passed.
 type cursor struct{ epoch, seq, ordinal int64 }
+
+func (c cursor) before(o cursor) bool {
+	return cmp.Or(cmp.Compare(c.epoch, o.epoch), cmp.Compare(c.seq, o.seq), cmp.Compare(c.ordinal, o.ordinal)) < 0
+}
 
 func (s session) cursor(ctx context.Context, chat string) (c cursor, err error) {
 	_, err = s.one(ctx, `SELECT epoch, seq, ordinal FROM cursors WHERE chat = $1 AND partition = $2`,

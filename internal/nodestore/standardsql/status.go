@@ -47,7 +47,7 @@ func countNodes(ctx context.Context, tx session, partition int) (map[node.State]
 func readChats(ctx context.Context, tx session) (out []nodestore.ChatStatus, err error) {
 	err = tx.each(ctx, `SELECT c.chat, c.expires_at > {now}, c.last_told,
 			COALESCE((SELECT n.last_error FROM notifications n WHERE n.chat = c.chat AND n.told_at IS NULL), '')
-		FROM chats c ORDER BY c.chat`, nil,
+		FROM chats c WHERE c.retired_at = 0 ORDER BY c.chat`, nil,
 		func(scan func(...any) error) (bool, error) {
 			var c nodestore.ChatStatus
 			var lastTold int64
@@ -72,17 +72,20 @@ func readBacklog(ctx context.Context, tx session, c *nodestore.ChatStatus) error
 		return err
 	}
 	var oldest int64
-	_, err = tx.one(ctx, `SELECT count(*), COALESCE(min(e.found), 0) FROM events e WHERE e.id IN (
-		SELECT d.event_id FROM deliveries d WHERE d.chat = $1 AND d.notification IS NULL
-		UNION ALL
-		SELECT d.event_id FROM notifications n JOIN deliveries d ON d.notification = n.id
-			WHERE n.chat = $1 AND n.told_at IS NULL
-		UNION ALL
-		SELECT x.id FROM events x WHERE x.partition = $2 AND (x.epoch, x.seq, x.ordinal) > ($3, $4, $5) AND NOT x.quiet)`,
+	_, err = tx.one(ctx, `SELECT count(*), COALESCE(min(e.found), 0) FROM events e WHERE `+untold,
 		[]any{c.Chat, told, at.epoch, at.seq, at.ordinal}, &c.Waiting, &oldest)
 	c.Oldest = instant(oldest)
 	return err
 }
+
+// untold selects the events that were not told to chat $1, whose cursor of partition $2 stands at ($3, $4, $5).
+const untold = `e.id IN (
+	SELECT d.event_id FROM deliveries d WHERE d.chat = $1 AND d.notification IS NULL
+	UNION ALL
+	SELECT d.event_id FROM notifications n JOIN deliveries d ON d.notification = n.id
+		WHERE n.chat = $1 AND n.told_at IS NULL
+	UNION ALL
+	SELECT x.id FROM events x WHERE x.partition = $2 AND (x.epoch, x.seq, x.ordinal) > ($3, $4, $5) AND NOT x.quiet)`
 
 // instant is a stored time; 0 is the zero time.
 func instant(ns int64) time.Time {

@@ -97,7 +97,8 @@ type replyParams struct {
 
 // Send sends one message to "chat" or "chat:topic", as an answer to replyTo unless that is 0, and returns the id
 // that Telegram gave it. html is in Telegram's HTML parse mode. A group that became a supergroup is followed. A
-// message that Telegram cannot read is sent as plain text, so that it cannot hold up those behind it.
+// message that Telegram cannot read is sent as plain text, so that it cannot hold up those behind it. No message
+// leaves after ctx is over.
 // Every error is an *Error.
 func (c *Client) Send(ctx context.Context, chat, html string, replyTo int64) (int64, error) {
 	to, err := ParseChat(chat)
@@ -175,10 +176,12 @@ func (c *Client) call(ctx context.Context, m outgoing) (int64, *Error) {
 	cctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(cctx, http.MethodPost,
-		c.url+"/bot"+c.token.Reveal()+"/sendMessage", bytes.NewReader(body))
+		c.url+"/bot"+c.token.Reveal()+"/sendMessage", &guarded{ctx: ctx, left: bytes.NewReader(body)})
 	if err != nil {
 		return 0, &Error{Words: "TELEGRAM_API_URL and TELEGRAM_BOT_TOKEN make no valid address", Permanent: true}
 	}
+	req.ContentLength = int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) { return &guarded{ctx: ctx, left: bytes.NewReader(body)}, nil }
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -191,6 +194,27 @@ func (c *Client) call(ctx context.Context, m outgoing) (int64, *Error) {
 	}
 	return read(resp, data, m)
 }
+
+// guarded is a message that does not leave once the caller's context is over. It asks the context itself, since the
+// end of one may be known before any timer tells of it: resolving, connecting and greeting can take long, and the
+// process may have been frozen meanwhile.
+type guarded struct {
+	ctx  context.Context // it is asked, not waited for
+	left *bytes.Reader
+}
+
+// Read implements io.Reader.
+func (g *guarded) Read(p []byte) (int, error) {
+	if g.left.Len() > 0 {
+		if err := g.ctx.Err(); err != nil {
+			return 0, err
+		}
+	}
+	return g.left.Read(p)
+}
+
+// Close implements io.Closer.
+func (g *guarded) Close() error { return nil }
 
 // read understands an answer. Only the status and "ok" decide whether the message was accepted: a result that
 // cannot be read must not make it be sent again.

@@ -1,0 +1,85 @@
+package notifier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+)
+
+// callLimit bounds one call of the deadman address.
+const callLimit = 10 * time.Second
+
+// DeadmanURL calls an outside watchdog with GET, through HTTPS_PROXY where that is set. Any 2xx is fine. Redirects are
+// not followed: the address is a secret, and would be carried elsewhere.
+type DeadmanURL struct {
+	url   settings.Secret
+	http  *http.Client
+	limit time.Duration
+}
+
+// NewDeadmanURL makes a caller of an address. It asks nothing yet.
+func NewDeadmanURL(url settings.Secret) *DeadmanURL {
+	return &DeadmanURL{url: url, limit: callLimit, http: &http.Client{
+		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close drops idle connections.
+func (d *DeadmanURL) Close() { d.http.CloseIdleConnections() }
+
+// Call implements Caller. It takes 10 s at most.
+func (d *DeadmanURL) Call(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.limit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url.Reveal(), http.NoBody)
+	if err != nil {
+		return errors.New("it is no valid address")
+	}
+	req.Header.Set("User-Agent", "gensyn-monitor")
+	resp, err := d.http.Do(req)
+	if err != nil {
+		return d.unreached(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	switch code := resp.StatusCode; {
+	case code >= 200 && code < 300:
+		return nil
+	case code >= 300 && code < 400:
+		return fmt.Errorf("it redirects (%d): set DEADMAN_URL to where it leads", code)
+	default:
+		return fmt.Errorf("it answers %d %s", code, http.StatusText(code))
+	}
+}
+
+// unreached words an error of the transport. Nothing of its text is kept: it may hold the address, which is a secret.
+func (d *DeadmanURL) unreached(err error) error {
+	var certificate *tls.CertificateVerificationError
+	var name *net.DNSError
+	var op *net.OpError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return errors.New("the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached")
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("it does not answer within %v", d.limit)
+	case errors.As(err, &name):
+		return errors.New("its name cannot be resolved")
+	case errors.As(err, &certificate):
+		return errors.New("its certificate is not trusted")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("it refuses connections")
+	case errors.As(err, &op) && op.Op == "dial":
+		return errors.New("there is no way to it")
+	}
+	return errors.New("the connection to it broke")
+}

@@ -1,0 +1,69 @@
+package notifier
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// retireAfter is how long a chat that is not configured here must be told by nobody before it is retired: another
+// notifier, not restarted yet, may still have it.
+const retireAfter = time.Minute
+
+// retirer finds chats that nobody tells any more because they were taken out of the configuration. They would count
+// as waiting for ever. Notifiers on one database share their chats, so one that is here is wanted by all.
+type retirer struct {
+	store  nodestore.Deliveries
+	wanted []string
+	now    func() time.Time
+	log    zerolog.Logger
+	seen   map[string]*sight
+}
+
+func newRetirer(o Options) *retirer {
+	return &retirer{store: o.Store, wanted: o.Chats, now: o.Now, log: o.Log, seen: make(map[string]*sight)}
+}
+
+// run looks until ctx ends. Failures are left to the next look: nothing hangs on it.
+func (r *retirer) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		r.look(ctx)
+		sleep(ctx, retireAfter/beats)
+	}
+}
+
+func (r *retirer) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flowLimit)
+	defer cancel()
+	all, err := r.store.ChatLeases(ctx)
+	if err != nil {
+		return
+	}
+	for _, l := range all {
+		if slices.Contains(r.wanted, l.Chat) {
+			continue
+		}
+		if r.seen[l.Chat] == nil {
+			r.seen[l.Chat] = new(sight)
+		}
+		if r.seen[l.Chat].look(l, r.now(), retireAfter) {
+			r.retire(ctx, l)
+		}
+	}
+}
+
+func (r *retirer) retire(ctx context.Context, l nodestore.ChatLease) {
+	switch err := r.store.RetireChat(ctx, l); {
+	case err == nil:
+		delete(r.seen, l.Chat)
+		r.log.Info().Str("chat", l.Chat).
+			Msg("this chat is not in TELEGRAM_CHAT_ID any more: it is told nothing, and what it was not told does not count as waiting")
+	case !errors.Is(err, nodestore.ErrHeld) && !nodestore.Passing(err) && ctx.Err() == nil:
+		r.log.Warn().Err(err).Str("chat", l.Chat).Msg("a chat that is not configured any more could not be retired")
+	}
+}
