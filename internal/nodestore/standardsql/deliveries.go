@@ -12,17 +12,17 @@ const told = 0
 
 // AcquireChat implements nodestore.Deliveries.
 func (s Store) AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (nodestore.ChatLease, error) {
+	const op = "acquire chat"
 	l := nodestore.ChatLease{Chat: chat, Owner: owner}
-	err := s.write(ctx, "acquire chat", func(tx session) error {
+	from, err := s.free(ctx, chatSeat(chat), owner, ttl)
+	if err != nil {
+		return nodestore.ChatLease{}, wrap(op, err)
+	}
+	err = s.write(ctx, op, func(tx session) (err error) {
 		if err := addChat(ctx, tx, chat, lookback); err != nil {
 			return err
 		}
-		free, err := tx.one(ctx, `UPDATE chats SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE chat = $1 AND (owner = $2 OR expires_at <= {now}) RETURNING term`,
-			[]any{chat, owner, int64(ttl)}, &l.Term)
-		if err == nil && !free {
-			err = nodestore.ErrHeld
-		}
+		l.Term, err = chatSeat(chat).take(ctx, tx, owner, ttl, from)
 		return err
 	})
 	if err != nil {
@@ -52,18 +52,13 @@ func addChat(ctx context.Context, tx session, chat string, lookback time.Duratio
 // RenewChat implements nodestore.Deliveries.
 func (s Store) RenewChat(ctx context.Context, l nodestore.ChatLease, ttl time.Duration) error {
 	return s.write(ctx, "renew the lease of a chat", func(tx session) error {
-		n, err := tx.exec(ctx, `UPDATE chats SET expires_at = {now} + $3 WHERE chat = $1 AND term = $2`,
-			l.Chat, l.Term, int64(ttl))
-		return fenced(n > 0, err)
+		return chatSeat(l.Chat).renew(ctx, tx, l.Term, ttl)
 	})
 }
 
 // ReleaseChat implements nodestore.Deliveries.
 func (s Store) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
-	return s.write(ctx, "release chat", func(tx session) error {
-		n, err := tx.exec(ctx, `UPDATE chats SET expires_at = 0 WHERE chat = $1 AND term = $2`, l.Chat, l.Term)
-		return fenced(n > 0, err)
-	})
+	return s.write(ctx, "release chat", func(tx session) error { return chatSeat(l.Chat).release(ctx, tx, l.Term) })
 }
 
 type chatLease nodestore.ChatLease
