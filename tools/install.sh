@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks: a Postgres server and Chromium, from Debian's packages.
+# Installs what the tests need and this machine lacks, from Debian's packages: a Postgres server, Chromium, and
+# libfaketime, which gives a Postgres server a clock of its own.
 set -eu
 
 have_postgres() {
@@ -8,10 +9,12 @@ have_postgres() {
   [ -n "$initdb" ] && [ -x "$(dirname "$(readlink -f "$initdb")")/postgres" ]
 }
 have_chromium() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
+have_faketime() { ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
 
 missing=()
 have_postgres || missing+=(postgresql)
 have_chromium || missing+=(chromium)
+have_faketime || missing+=(faketime)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # for the race detector
 [ ${#missing[@]} -eq 0 ] && exit 0
 
@@ -26,4 +29,4 @@ mkdir -p /etc/postgresql-common
 [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
 apt-get update -q
 apt-get install -y -q --no-install-recommends "${missing[@]}"
-have_postgres && have_chromium
+have_postgres && have_chromium && have_faketime

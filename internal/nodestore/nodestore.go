@@ -2,7 +2,7 @@
 //
 // It is implemented for Postgres and for SQLite and checked by one conformance suite, nodestoretest. All methods are
 // safe for concurrent use. Every method may return an error that wraps ErrUnavailable: the database could not be
-// asked, or could not answer, and the same call may succeed later. Times of leases are the database's own.
+// asked, or could not answer, and the same call may succeed later.
 package nodestore
 
 import (
@@ -38,7 +38,9 @@ type Lease struct {
 // Writer is the evaluator's side.
 type Writer interface {
 	// Acquire takes the partition's lease for ttl when it is free, has run out, or is owner's already (the term
-	// grows then, too). ErrHeld when it is somebody else's. The first Acquire of a partition ever creates it, with
+	// grows then, too). ErrHeld when it is somebody else's. The database's clock may step, so who
+	// calls it again and again finds a lease run out when it was not renewed for as long as it lasts, by the clock of
+	// its process; the database's clock decides alone at the first call of a process. The first Acquire of a partition ever creates it, with
 	// epoch 1, position 0 and these settings; afterwards settings change through the stream alone.
 	Acquire(ctx context.Context, partition int, owner string, ttl time.Duration, initial node.Settings) (Lease, error)
 	// Renew makes the lease last for ttl from now. ErrFenced when the term is no longer the lease's.
@@ -91,7 +93,7 @@ type Status struct {
 	Clock        node.Clock
 	Owner        string
 	Term         int64
-	CommittedAge time.Duration // since the last commit, by the database's clock
+	CommittedAge time.Duration // since the last commit, by the database's clock; or until it, should that have stepped back
 	Counts       map[node.State]int
 	Chats        []ChatStatus // by name, without retired ones
 }

@@ -19,7 +19,12 @@ import (
 // Start starts a server of t's own and stops it when t ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s, err := startTemporary()
+	return start(t, Options{})
+}
+
+func start(t testing.TB, o Options) *Server {
+	t.Helper()
+	s, err := startTemporary(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +48,7 @@ func Shared(t testing.TB) *Server {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil {
-		s, err := startTemporary()
+		s, err := startTemporary(Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,12 +74,12 @@ func Main(m *testing.M) int {
 }
 
 // startTemporary starts a server in a new temporary directory, which discard removes.
-func startTemporary() (*Server, error) {
+func startTemporary(o Options) (*Server, error) {
 	dir, err := os.MkdirTemp("", "postgrestest-")
 	if err != nil {
 		return nil, fmt.Errorf("start postgres: %w", err)
 	}
-	s, err := StartServer(dir, Options{})
+	s, err := StartServer(dir, o)
 	if err != nil {
 		_ = os.RemoveAll(dir) // the first error says more
 		return nil, err

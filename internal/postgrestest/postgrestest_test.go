@@ -234,3 +234,24 @@ func install(t *testing.T, dir, program string) {
 		t.Fatal(err)
 	}
 }
+
+func TestTheClockOfAServerSteps(t *testing.T) {
+	s := StartWithClock(t)
+	c, err := pgx.Connect(t.Context(), s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for _, offset := range []time.Duration{0, -time.Hour, time.Hour, 0} {
+		if err := s.SetClock(offset); err != nil {
+			t.Fatal(err)
+		}
+		var got time.Time
+		if err := c.QueryRow(t.Context(), "SELECT clock_timestamp()").Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if wrong := time.Until(got) - offset; wrong.Abs() > 10*time.Second {
+			t.Errorf("with offset %v it is %v", offset, got)
+		}
+	}
+}

@@ -54,12 +54,16 @@ func (s *Server) command() (*exec.Cmd, *os.File, error) {
 	} {
 		args = append(args, "-c", setting)
 	}
+	env, err := s.clockEnvironment()
+	if err != nil {
+		return nil, nil, err
+	}
 	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
 	s.account.apply(cmd)
 	endWithParent(cmd)
 	return cmd, log, nil

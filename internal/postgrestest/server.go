@@ -29,7 +29,8 @@ const userName = "monitor"
 
 // Options are how a server runs. The zero value is right for tests.
 type Options struct {
-	Fsync bool // survive a crash of the machine, for data that matters
+	Fsync    bool // survive a crash of the machine, for data that matters
+	OwnClock bool // a clock that SetClock moves; needs libfaketime
 }
 
 // Server is a Postgres cluster on a loopback port. Its methods may be called from any goroutine.
@@ -72,6 +73,11 @@ func (s *Server) prepare() (err error) {
 	}
 	if err := s.initialize(); err != nil {
 		return err
+	}
+	if s.options.OwnClock {
+		if err := s.SetClock(0); err != nil {
+			return err
+		}
 	}
 	s.port, err = freePort()
 	return err

@@ -66,7 +66,7 @@ func Open(ctx context.Context, url string, o Options) (nodestore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", domain(ctx, err))
 	}
-	return &store{Store: standardsql.Store{Engine: engine{pool}}, pool: pool}, nil
+	return &store{Store: standardsql.New(engine{pool}, time.Now), pool: pool}, nil
 }
 
 func parse(url string, o Options) (*pgxpool.Config, error) {

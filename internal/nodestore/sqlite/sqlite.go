@@ -52,7 +52,7 @@ func Open(ctx context.Context, path string, now func() time.Time) (nodestore.Sto
 
 func open(ctx context.Context, path string, now func() time.Time) (_ *store, err error) {
 	e := &engine{now: now}
-	s := &store{Store: standardsql.Store{Engine: e}, engine: e}
+	s := &store{Store: standardsql.New(e, time.Now), engine: e}
 	defer func() {
 		if err != nil {
 			err = domain(ctx, errors.Join(err, s.Close()))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,20 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// The clock of SQLite is that of the process, of which leases are to run out by the steady one.
+func TestClockSteps(t *testing.T) {
+	t.Parallel()
+	nodestoretest.RunClock(t, "SQLite", func(t *testing.T) nodestoretest.Clocked {
+		var offset atomic.Int64
+		path := filepath.Join(t.TempDir(), "monitor.db")
+		now := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+		return nodestoretest.Clocked{
+			Open: func(t *testing.T) nodestore.Store { return newStore(t, path, now) },
+			Set:  func(_ *testing.T, to time.Duration) { offset.Store(int64(to)) },
+		}
+	})
+}
+
 func newStore(t *testing.T, path string, now func() time.Time) *store {
 	t.Helper()
 	s, err := Open(t.Context(), path, now)
@@ -64,9 +79,10 @@ var settings = node.Settings{Threshold: time.Minute, MaxNodes: 10}
 
 func TestLeasesCountByTheGivenClock(t *testing.T) {
 	c := &clock{now: time.Unix(1_000_000, 0)}
-	s := newStore(t, filepath.Join(t.TempDir(), "monitor.db"), c.Now)
-	acquire := func(owner string) error {
-		_, err := s.Acquire(t.Context(), 0, owner, time.Minute, settings)
+	path := filepath.Join(t.TempDir(), "monitor.db")
+	s := newStore(t, path, c.Now)
+	acquire := func(owner string) error { // at first sight
+		_, err := newStore(t, path, c.Now).Acquire(t.Context(), 0, owner, time.Minute, settings)
 		return err
 	}
 	if err := acquire("a"); err != nil {

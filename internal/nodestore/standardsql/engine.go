@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Rows is the answer to a query, as both drivers give it.
@@ -37,7 +38,14 @@ type Engine interface {
 }
 
 // Store implements most of nodestore.Store on an engine.
-type Store struct{ Engine Engine }
+type Store struct {
+	Engine Engine
+	now    func() time.Time
+	watch  *watch
+}
+
+// New makes a store. now is this process's own clock, which must go on steadily whatever the database's does.
+func New(e Engine, now func() time.Time) Store { return Store{Engine: e, now: now, watch: new(watch)} }
 
 // session is a transaction together with the engine's dialect: {now} and {lock} in queries are its Now and Lock.
 type session struct {

@@ -3,6 +3,7 @@ package standardsql
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,18 +18,18 @@ func (s Store) Acquire(ctx context.Context, partition int, owner string, ttl tim
 	if err != nil {
 		return nodestore.Lease{}, err
 	}
-	err = s.write(ctx, fmt.Sprintf("acquire partition %d", partition), func(tx session) error {
+	op, here := fmt.Sprintf("acquire partition %d", partition), partitionSeat(partition)
+	from, err := s.free(ctx, here, owner, ttl)
+	if err != nil {
+		return nodestore.Lease{}, wrap(op, err)
+	}
+	err = s.write(ctx, op, func(tx session) (err error) {
 		if _, err := tx.exec(ctx, `INSERT INTO partitions
 			(partition, owner, term, expires_at, epoch, created, seq, stamp, committed_at, clock)
 			VALUES ($1, '', 0, 0, 1, 0, 0, 0, {now}, $2) ON CONFLICT (partition) DO NOTHING`, partition, clock); err != nil {
 			return err
 		}
-		free, err := tx.one(ctx, `UPDATE partitions SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE partition = $1 AND (owner = $2 OR expires_at <= {now}) RETURNING term`,
-			[]any{partition, owner, int64(ttl)}, &l.Term)
-		if err == nil && !free {
-			err = nodestore.ErrHeld
-		}
+		l.Term, err = here.take(ctx, tx, owner, ttl, from)
 		return err
 	})
 	if err != nil {
@@ -40,24 +41,17 @@ func (s Store) Acquire(ctx context.Context, partition int, owner string, ttl tim
 // Renew implements nodestore.Writer.
 func (s Store) Renew(ctx context.Context, l nodestore.Lease, ttl time.Duration) error {
 	return s.write(ctx, fmt.Sprintf("renew the lease of partition %d", l.Partition), func(tx session) error {
-		n, err := tx.exec(ctx, `UPDATE partitions SET expires_at = {now} + $3 WHERE partition = $1 AND term = $2`,
-			l.Partition, l.Term, int64(ttl))
-		return fenced(n > 0, err)
+		return partitionSeat(l.Partition).renew(ctx, tx, l.Term, ttl)
 	})
 }
 
 // Release implements nodestore.Writer.
 func (s Store) Release(ctx context.Context, l nodestore.Lease) error {
-	return s.write(ctx, fmt.Sprintf("release partition %d", l.Partition), func(tx session) error {
-		_, err := tx.exec(ctx, `UPDATE partitions SET expires_at = 0 WHERE partition = $1 AND term = $2`, l.Partition, l.Term)
-		return err
+	err := s.write(ctx, fmt.Sprintf("release partition %d", l.Partition), func(tx session) error {
+		return partitionSeat(l.Partition).release(ctx, tx, l.Term)
 	})
-}
-
-// fenced is the error of something that needed a lease: ErrFenced unless it was held.
-func fenced(held bool, err error) error {
-	if err == nil && !held {
-		err = nodestore.ErrFenced
+	if errors.Is(err, nodestore.ErrFenced) {
+		return nil // taken over meanwhile
 	}
 	return err
 }

@@ -17,7 +17,7 @@ func (s Store) Status(ctx context.Context, partition int) (out nodestore.Status,
 			return err
 		}
 		out = nodestore.Status{
-			Clock: row.clock, Owner: row.owner, Term: row.term, CommittedAge: max(row.age, 0),
+			Clock: row.clock, Owner: row.owner, Term: row.term, CommittedAge: row.age.Abs(),
 		}
 		if out.Counts, err = countNodes(ctx, tx, partition); err != nil {
 			return err
@@ -44,8 +44,10 @@ func countNodes(ctx context.Context, tx session, partition int) (map[node.State]
 	return counts, err
 }
 
+// readChats does not believe a lease that was granted in the future: the database's clock stepped back since, and the
+// next renewal will show whether its holder lives.
 func readChats(ctx context.Context, tx session) (out []nodestore.ChatStatus, err error) {
-	err = tx.each(ctx, `SELECT c.chat, c.expires_at > {now}, c.last_told,
+	err = tx.each(ctx, `SELECT c.chat, c.expires_at > {now} AND (c.ttl = 0 OR c.expires_at - 2 * c.ttl <= {now}), c.last_told,
 			COALESCE((SELECT n.last_error FROM notifications n WHERE n.chat = c.chat AND n.told_at IS NULL), '')
 		FROM chats c WHERE c.retired_at = 0 ORDER BY c.chat`, nil,
 		func(scan func(...any) error) (bool, error) {
