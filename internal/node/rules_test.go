@@ -37,10 +37,19 @@ func newScript(t *testing.T) *script {
 
 // message folds m, stamped d after the one before.
 func (s *script) message(d time.Duration, m node.Message) *script {
+	s.apply(d, m)
+	return s.take()
+}
+
+func (s *script) apply(d time.Duration, m node.Message) {
 	s.stamp += node.Stamp(d)
 	s.seq++
 	m.Seq, m.Stamp = s.seq, s.stamp
 	s.fold.Apply(m)
+}
+
+// take collects what the fold said since the last time.
+func (s *script) take() *script {
 	c := s.fold.Take()
 	s.stored = nodetest.Store(s.stored, c)
 	s.events = append(s.events, c.Events...)

@@ -367,16 +367,12 @@ func busy() *fakeStore {
 			n.State, n.Reason, n.Heard, n.Since, n.Name = node.Lost, node.ReasonSilent, before(26*time.Hour), before(26*time.Hour-3*time.Minute), "Old miner in the cellar"
 		case 17:
 			n.State, n.Reason, n.Since, n.IP = node.Down, "no_screen_no_proc", before(40*time.Second), "2001:db8:85a3::8a2e:370:7334"
-		case 5:
-			n.Senders, n.IP = doubled("", "").Senders, "203.0.113.5"
-		case 6:
-			n.Senders, n.IP = doubled("1", "1").Senders, "203.0.113.5"
 		case 21:
-			n.Senders, n.IP = doubled("1", "2").Senders, "203.0.113.5"
 			n.State, n.Reason, n.Evidence, n.Since = node.Degraded, "gpu_hot", "GPU 0: 91 °C, throttled", before(12*time.Minute)
 		}
 		store.nodes = append(store.nodes, n)
 	}
+	doubleSome(store)
 	store.status.Chats[0].LastError = "the bot was blocked by the user"
 	store.status.Chats[0].Waiting = 2
 	store.status.Chats[0].Oldest = now.Add(-7 * time.Minute)

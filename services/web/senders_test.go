@@ -37,6 +37,14 @@ func doubled(bootIDs ...string) node.Node {
 	return f.Take().Nodes[0]
 }
 
+// doubleSome gives some nodes several senders, of each kind.
+func doubleSome(store *fakeStore) {
+	for i, bootIDs := range map[int][2]string{5: {"", ""}, 6: {"1", "1"}, 21: {"1", "2"}} {
+		n := &store.nodes[i]
+		n.Senders, n.IP = doubled(bootIDs[:]...).Senders, "203.0.113.5"
+	}
+}
+
 func TestSeveralSendersAreShownWhileTheyAre(t *testing.T) {
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "monitor.db"), nil)
 	if err != nil {
