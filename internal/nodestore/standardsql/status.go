@@ -44,10 +44,10 @@ func countNodes(ctx context.Context, tx session, partition int) (map[node.State]
 	return counts, err
 }
 
-// readChats does not believe a lease that was granted in the future: the database's clock stepped back since, and the
-// next renewal will show whether its holder lives.
+// readChats says what is shown of chats. Whether one is active goes by the database's clock: after it stepped back, a
+// notifier that died may be shown as active until the clock has caught up.
 func readChats(ctx context.Context, tx session) (out []nodestore.ChatStatus, err error) {
-	err = tx.each(ctx, `SELECT c.chat, c.expires_at > {now} AND (c.ttl = 0 OR c.expires_at - 2 * c.ttl <= {now}), c.last_told,
+	err = tx.each(ctx, `SELECT c.chat, c.expires_at > {now}, c.last_told,
 			COALESCE((SELECT n.last_error FROM notifications n WHERE n.chat = c.chat AND n.told_at IS NULL), '')
 		FROM chats c WHERE c.retired_at = 0 ORDER BY c.chat`, nil,
 		func(scan func(...any) error) (bool, error) {
