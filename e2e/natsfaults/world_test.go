@@ -268,8 +268,8 @@ func (w *world) audit() (acked, lost, refused, landed int) {
 		}
 	}
 	for _, a := range w.fleet.all() {
-		switch {
-		case a.status == http.StatusOK:
+		switch a.status {
+		case http.StatusOK:
 			acked++
 			if !stored[a.meta] {
 				lost++

@@ -35,7 +35,7 @@ func Report(t *testing.T, r Row) {
 		return
 	}
 	t.Logf("%s: %s: %s (%d rounds)", r.Group, r.Fault, r.Seen, r.Rounds)
-	dir := os.Getenv(dirVariable) //nolint:forbidigo // only tests call it
+	dir := os.Getenv(dirVariable)
 	if dir == "" {
 		return
 	}
