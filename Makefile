@@ -5,7 +5,7 @@ MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
 
-.PHONY: help test deps vet lint race apart dev build fuzz clean
+.PHONY: help test deps vet lint race chaos apart dev build fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,7 +31,11 @@ lint: $(LINT) ## golangci-lint, which also holds the architecture
 	@for m in $(MODULES); do echo "lint ($$m)"; (cd $$m && $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
 
 race: ## tests with the race detector
-	go test -race -timeout 9m $(PACKAGES)
+	go test -race -timeout 20m $$(go list $(PACKAGES) | grep -v /e2e)
+	go test -race -timeout 20m -p 1 ./e2e/...
+
+chaos: deps ## replicas under random faults: make chaos MINUTES=10
+	CHAOS_MINUTES=$(or $(MINUTES),5) go test -race -v -timeout 0 -run TestChaos ./e2e/chaos
 
 dev: deps ## everything as separate programs on a private NATS and Postgres, for trying by hand
 	go build -o bin/dev ./e2e/cmd/dev
