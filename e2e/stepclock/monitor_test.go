@@ -51,7 +51,6 @@ type monitor struct {
 	fleet    *rig.Fleet
 	clocks   map[string]*stepclock.Clock // by program, and "nats"
 	services map[string]*rig.Service
-	victims  int
 	took     []time.Duration // from the last heartbeat of a dead node to Telegram
 }
 
@@ -125,14 +124,17 @@ func show(all []telegramtest.Message) string {
 	return b.String()
 }
 
-// join starts a node that will die.
-func (m *monitor) join(t *testing.T) (id string) {
+// join starts nodes that will die.
+func (m *monitor) join(t *testing.T, n int) (ids []string) {
 	t.Helper()
-	m.victims++
-	id = fmt.Sprintf("victim-%d.", m.victims)
-	m.fleet.Set(id, "UP")
-	m.told(t, 20*time.Second, id)
-	return id
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("victim-%d.", i+1))
+		m.fleet.Set(ids[i], "UP")
+	}
+	for _, id := range ids {
+		m.told(t, 20*time.Second, id)
+	}
+	return ids
 }
 
 // awaitLost waits until the death is told, and notes how long that took.

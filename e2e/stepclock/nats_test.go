@@ -9,15 +9,17 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/rig"
 )
 
 // When the clock of the NATS host steps by an hour, forward or back, no node changes its state, at most a blind span
 // is told, and nodes that died before or after the step are found.
 func TestTheClockOfNATSSteps(t *testing.T) {
 	m := start(t, nil)
-	steps := []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour, 24 * time.Hour, -24 * time.Hour}
-	for _, step := range steps {
-		before, after := m.join(t), m.join(t)
+	steps := []time.Duration{time.Hour, -time.Hour, -24 * time.Hour, 24 * time.Hour}
+	victims := m.join(t, 2*len(steps)) // all at once: a chat gets 20 messages a minute
+	for i, step := range steps {
+		before, after := victims[2*i], victims[2*i+1]
 		m.fleet.Silence(before)
 		time.Sleep(time.Second) // it dies a second before the step, the other right after it
 		m.clocks["nats"].Step(step)
@@ -50,8 +52,7 @@ func TestTheClockOfNATSTrembles(t *testing.T) {
 	times := 0
 	trembling.Go(func() { times = tremble(ctx, m) })
 	began := time.Now()
-	for range 3 {
-		id := m.join(t)
+	for _, id := range m.join(t, 3) {
 		m.fleet.Silence(id)
 		m.awaitLost(t, id)
 	}
@@ -90,7 +91,8 @@ func tremble(ctx context.Context, m *monitor) (times int) {
 // of the stream's age is 48 hours. That is a blind span, and nothing worse; and so is the way back.
 func TestNATSStartsAgainDaysAhead(t *testing.T) {
 	m := start(t, nil)
-	dead := m.join(t)
+	victims := m.join(t, 3)
+	dead, second, third := victims[0], victims[1], victims[2]
 	evaluator := m.services["evaluator"]
 	evaluator.Kill()
 	m.fleet.Silence(dead)
@@ -98,11 +100,9 @@ func TestNATSStartsAgainDaysAhead(t *testing.T) {
 	m.restartNATS(t, 72*time.Hour)
 	must(t, evaluator.Restart(t.Context()))
 	m.awaitLost(t, dead)
-	second := m.join(t)
 	m.fleet.Silence(second)
 	m.restartNATS(t, -72*time.Hour)
 	m.awaitLost(t, second)
-	third := m.join(t)
 	m.fleet.Silence(third)
 	m.awaitLost(t, third)
 	n, median, most := m.figures()
@@ -114,13 +114,49 @@ func TestNATSStartsAgainDaysAhead(t *testing.T) {
 	if len(spans) == 0 {
 		t.Error("the lost messages were not told as a blind span")
 	}
-	m.checkHealthy(t)
+	if epoch := m.checkHealthy(t).Position.Epoch; epoch != 2 {
+		t.Errorf("epoch %d, want 2: messages were deleted before they were folded", epoch)
+	}
 	reliability.Report(t, reliability.Row{
 		Group: "Clocks", Rounds: 2,
 		Fault: "nats-server starts again three days ahead, deletes what was not folded yet, and later starts again three days back",
 		Must:  fmt.Sprintf("a blind span is told, no healthy node; the dead are told within %v", found),
 		Seen: fmt.Sprintf("%d blind spans told, %d healthy nodes told; %d deaths told after %.1f s (median), %.1f s at most",
 			len(spans), len(wrong), n, median.Seconds(), most.Seconds()),
+	})
+}
+
+// Then the clock is put right, and more than right. What is acknowledged now has stamps before the last folded one, and
+// is folded all the same when the evaluator comes back.
+func TestStampsBeforeADiscardedPositionAreFolded(t *testing.T) {
+	m := start(t, nil)
+	evaluator, ingest := m.services["evaluator"], m.services["ingest"]
+	evaluator.Kill()
+	must(t, ingest.Stop())
+	m.restartNATS(t, 72*time.Hour)
+	m.restartNATS(t, -73*time.Hour)
+	must(t, ingest.Restart(t.Context()))
+	m.fleet.Set("late", "DOWN")
+	for deadline := time.Now().Add(20 * time.Second); m.fleet.Last("late").IsZero(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("ingest does not take heartbeats")
+		}
+	}
+	m.fleet.Silence("late")
+	must(t, evaluator.Restart(t.Context()))
+	began := time.Now()
+	took := m.told(t, found, "late", "DOWN").At.Sub(began)
+	if wrong := m.wrongly(); len(wrong) > 0 {
+		t.Errorf("healthy nodes were told:\n%s", show(wrong))
+	}
+	if epoch := m.checkHealthy(t).Position.Epoch; epoch != 2 {
+		t.Errorf("epoch %d, want 2: the position was discarded", epoch)
+	}
+	reliability.Report(t, reliability.Row{
+		Group: "Clocks", Rounds: 1,
+		Fault: "all that was folded is deleted by a clock three days ahead, which is then set back by three days and an hour, while the evaluator is off",
+		Must:  "what is acknowledged then is folded, though its stamps are before the last folded one",
+		Seen:  fmt.Sprintf("a heartbeat acknowledged meanwhile was told %.1f s after the evaluator was back, 0 healthy nodes told", took.Seconds()),
 	})
 }
 
@@ -132,7 +168,7 @@ func (m *monitor) restartNATS(t *testing.T, step time.Duration) {
 }
 
 // checkHealthy looks into the database: no healthy node has ever changed its state.
-func (m *monitor) checkHealthy(t *testing.T) {
+func (m *monitor) checkHealthy(t *testing.T) *rig.Record {
 	t.Helper()
 	r := m.record(t)
 	for _, e := range r.Events {
@@ -140,4 +176,5 @@ func (m *monitor) checkHealthy(t *testing.T) {
 			t.Errorf("a healthy node changed its state: %+v", e.Event)
 		}
 	}
+	return r
 }

@@ -34,7 +34,7 @@ func (o *owner) locate(ctx context.Context) (bus.Start, error) {
 	case p.Seq == 0:
 		return bus.Start{Seq: info.First}, nil
 	default:
-		return o.resume(ctx, p)
+		return o.resume(ctx, p, info)
 	}
 }
 
@@ -62,8 +62,9 @@ func (o *owner) another(created node.Stamp, info bus.StreamInfo) bus.Start {
 	return o.tear(created, bus.Start{Seq: info.First})
 }
 
-// resume goes on behind the position, or at the first later stamp when the message at the position is not ours.
-func (o *owner) resume(ctx context.Context, p node.Position) (bus.Start, error) {
+// resume goes on behind the position. When its message was discarded, everything there is is later, whatever its stamps
+// say: the clock may have stepped back. When it is not ours, what is new begins at the first later stamp.
+func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo) (bus.Start, error) {
 	stamp, err := o.Stream.StampAt(ctx, o.Partition, p.Seq)
 	switch {
 	case err == nil && node.Stamp(stamp.UnixNano()) == p.Stamp:
@@ -73,6 +74,9 @@ func (o *owner) resume(ctx context.Context, p node.Position) (bus.Start, error) 
 	}
 	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).
 		Msg("the stream does not hold the last folded message: a new epoch begins")
+	if err != nil && p.Seq < info.First {
+		return o.tear(p.Created, bus.Start{Seq: info.First}), nil
+	}
 	return o.tear(p.Created, bus.Start{Time: (p.Stamp + 1).Time()}), nil
 }
 
