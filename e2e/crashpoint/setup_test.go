@@ -39,9 +39,8 @@ type monitor struct {
 	notifiers  map[string]*[2]*rig.Service
 	steady     []string
 
-	mu    sync.Mutex
-	seen  map[string][]time.Duration // by program: how long until another took over
-	times int                        // of Telegram's refusals that were asked for
+	mu   sync.Mutex
+	seen map[string][]time.Duration // by program: how long until another took over
 }
 
 // programs are built once, with crash points in them.
