@@ -181,7 +181,7 @@ func (m *monitor) repeats(chat string) (n int) {
 
 // limits are how long it may take until another does the work of a process that was killed.
 var limits = map[string]time.Duration{
-	"ingest": 3 * time.Second, "evaluator": 6 * time.Second, "notifier": 15 * time.Second, "web": 3 * time.Second,
+	"ingest": 3 * time.Second, "evaluator": 6 * time.Second, "notifier": 15 * time.Second, "web": 5 * time.Second,
 }
 
 // tell reports a row for each program.

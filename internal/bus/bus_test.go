@@ -250,3 +250,15 @@ func TestEventsWakeAndRepeatsAreDropped(t *testing.T) {
 		t.Errorf("%d events stored, want 1", n)
 	}
 }
+
+func TestClockIsTheServers(t *testing.T) {
+	_, b := start(t)
+	before := time.Now()
+	at, err := b.Clock(t.Context(), 0)
+	if err != nil || at.Before(before.Round(0)) || at.After(time.Now()) {
+		t.Errorf("clock %v, %v", at, err)
+	}
+	if _, err := b.Clock(t.Context(), 7); !errors.Is(err, bus.ErrNoStream) {
+		t.Errorf("clock of no stream: %v", err)
+	}
+}

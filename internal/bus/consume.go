@@ -47,6 +47,15 @@ func (b *Bus) Info(ctx context.Context, partition int) (StreamInfo, error) {
 	}, nil
 }
 
+// Clock returns the time by the clock that stamps the partition's messages. ErrNoStream when there is none.
+func (b *Bus) Clock(ctx context.Context, partition int) (time.Time, error) {
+	s, err := b.js.Stream(ctx, contract.HeartbeatsStream(partition))
+	if err != nil {
+		return time.Time{}, lookup("the clock of NATS", err)
+	}
+	return s.CachedInfo().TimeStamp, nil
+}
+
 // StampAt returns the stamp of one message. ErrNoMessage when it is not there (any more, or yet).
 func (b *Bus) StampAt(ctx context.Context, partition int, seq uint64) (time.Time, error) {
 	s, err := b.js.Stream(ctx, contract.HeartbeatsStream(partition))

@@ -63,7 +63,8 @@ func (o *owner) another(created node.Stamp, info bus.StreamInfo) bus.Start {
 	return o.tear(created, bus.Start{Seq: info.First})
 }
 
-// resume goes on behind the position, or at the first later stamp when the message at the position is not ours.
+// resume goes on behind the position. When its message was discarded, everything there is is later, whatever its stamps
+// say: the clock may have stepped back. When it is not ours, what is new begins at the first later stamp.
 func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo) (bus.Start, error) {
 	stamp, err := o.Stream.StampAt(ctx, o.Partition, p.Seq)
 	switch {
@@ -76,11 +77,12 @@ func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo
 		return bus.Start{}, fmt.Errorf("verify the position: %w: message %d was folded, and the stream ends at %d: "+
 			"its replicas may still be coming back", bus.ErrUnavailable, p.Seq, info.Last)
 	}
-	if p.Seq < info.First && err != nil {
-		o.discarded(info.First - p.Seq - 1)
-	}
 	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).Uint64("first", info.First).Uint64("last", info.Last).
 		Msg("the stream does not hold the last folded message, it is an older copy or has discarded it: a new epoch begins, and the time until the next message counts as blind")
+	if err != nil && p.Seq < info.First {
+		o.discarded(info.First - p.Seq - 1)
+		return o.tear(p.Created, bus.Start{Seq: info.First}), nil
+	}
 	return o.tear(p.Created, bus.Start{Time: (p.Stamp + 1).Time()}), nil
 }
 

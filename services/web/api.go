@@ -73,7 +73,7 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 		detail(w, http.StatusServiceUnavailable, "the database does not answer")
 		return
 	}
-	now := s.Now()
+	now := snap.now(s.Now())
 	setStale(w, snap.staleness(now))
 	selected, more := snap.page(q)
 	if more {

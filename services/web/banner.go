@@ -25,8 +25,9 @@ type banner struct {
 
 // banners says what is wrong with the monitor.
 func (s *snapshot) banners(w *words) []banner {
+	here := s.at.Add(-s.skew)
 	if s.status.Term == 0 {
-		return append([]banner{{true, w.Never}}, telling(w, s.status.Chats, s.at)...)
+		return append([]banner{{true, w.Never}}, telling(w, s.status.Chats, here)...)
 	}
 	var all []banner
 	if age := s.committedAge(s.at); age > staleCommit {
@@ -41,7 +42,7 @@ func (s *snapshot) banners(w *words) []banner {
 	if c.Overflow > 0 {
 		all = append(all, banner{false, w.overflow(c.Overflow)})
 	}
-	return append(all, telling(w, s.status.Chats, s.at)...)
+	return append(all, telling(w, s.status.Chats, here)...)
 }
 
 // telling says why people may not be told.

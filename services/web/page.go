@@ -46,8 +46,7 @@ type frame struct {
 
 // getPage answers the whole page, with a plain explanation where the table would be when there is none.
 func (s *Service) getPage(w http.ResponseWriter, r *http.Request) {
-	look, status, live := s.table(w, r)
-	now := s.Now()
+	look, status, live, now := s.table(w, r)
 	f := frame{
 		W: look.w, SiteTitle: s.SiteTitle, Title: s.SiteTitle, Assets: s.assets,
 		Now: now.UnixMilli(), Clock: now.UTC().Format("15:04:05 UTC"),
@@ -67,27 +66,28 @@ func (s *Service) getPage(w http.ResponseWriter, r *http.Request) {
 
 // getTable answers the part of the page that the script replaces.
 func (s *Service) getTable(w http.ResponseWriter, r *http.Request) {
-	_, status, live := s.table(w, r)
-	w.Header().Set("X-Monitor-Now", strconv.FormatInt(s.Now().UnixMilli(), 10))
+	_, status, live, now := s.table(w, r)
+	w.Header().Set("X-Monitor-Now", strconv.FormatInt(now.UnixMilli(), 10))
 	html(w, status, live)
 }
 
-// table renders the table, or why there is none.
-func (s *Service) table(w http.ResponseWriter, r *http.Request) (look look, status int, live []byte) {
-	look = lookOf(r)
+// table renders the table, or why there is none. now is by the clock that stamps, where that is known.
+func (s *Service) table(w http.ResponseWriter, r *http.Request) (look look, status int, live []byte, now time.Time) {
+	look, now = lookOf(r), s.Now()
 	snap, err := s.view.get(r.Context())
 	if err != nil {
 		w.Header().Set("Retry-After", "2")
 		live, err = s.render("broken.html", liveData{W: look.w, Build: s.assets.Build, Title: s.SiteTitle})
-		return look, http.StatusServiceUnavailable, s.orLog(live, err)
+		return look, http.StatusServiceUnavailable, s.orLog(live, err), now
 	}
-	setStale(w, snap.staleness(s.Now()))
+	now = snap.now(now)
+	setStale(w, snap.staleness(now))
 	if len(snap.nodes) == 0 {
 		live, err = s.render("empty.html", s.emptyData(snap, look, r))
 	} else {
 		live, err = s.fragment(snap, look)
 	}
-	return look, http.StatusOK, s.orLog(live, err)
+	return look, http.StatusOK, s.orLog(live, err), now
 }
 
 // setStale marks an answer made of old data, for whoever watches the monitor by a program.

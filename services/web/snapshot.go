@@ -21,9 +21,10 @@ const (
 
 // snapshot is one read of the store. It is not changed after readSnapshot, but for what render remembers.
 type snapshot struct {
-	at     time.Time    // when it was read
-	nodes  []node.Node  // by id
-	worst  []*node.Node // by how bad the state is, then by id
+	at     time.Time     // when it was read, by the clock that stamps
+	skew   time.Duration // how far that clock is ahead of this machine's
+	nodes  []node.Node   // by id
+	worst  []*node.Node  // by how bad the state is, then by id
 	counts map[node.State]int
 	status nodestore.Status
 
@@ -64,6 +65,10 @@ func rank(s node.State) int {
 		return 0
 	}
 }
+
+// now turns this machine's time into that of the clock that stamps: the two may be of different hosts. It counts from
+// the read on with the monotonic clock, so that a step since then changes nothing.
+func (s *snapshot) now(here time.Time) time.Time { return s.at.Add(here.Sub(s.at) + s.skew) }
 
 // staleness is how old the data is, when that is more than it should be; else 0.
 func (s *snapshot) staleness(now time.Time) time.Duration {

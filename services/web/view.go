@@ -14,6 +14,8 @@ const (
 	viewTTL = time.Second
 	// wokenTTL is the same once an event was announced: a storm of events must not become a storm of queries.
 	wokenTTL = 100 * time.Millisecond
+	// clockLimit bounds asking NATS for its time. Without it a page is better than none.
+	clockLimit = 500 * time.Millisecond
 	// readLimit bounds one query.
 	readLimit = 5 * time.Second
 )

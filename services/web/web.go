@@ -29,8 +29,10 @@ type Commands interface {
 
 // Options are what the service is made of.
 type Options struct {
-	Store     nodestore.Reader
-	Commands  Commands // nil: commands are answered 503
+	Store    nodestore.Reader
+	Commands Commands // nil: commands are answered 503
+	// Clock returns the time by the clock that stamps messages; nil where that is this machine's.
+	Clock     func(ctx context.Context, partition int) (time.Time, error)
 	Partition int
 
 	SiteTitle          string          // "" for "Gensyn Nodes"
@@ -57,6 +59,7 @@ type Service struct {
 
 	mu     sync.Mutex
 	broken error // why the database could not be read last time
+	skew   time.Duration
 }
 
 // New makes the service. It does not touch the store: the page comes up before the database does.
@@ -128,13 +131,34 @@ func (s *Service) ping(ctx context.Context) error {
 // read asks the store for everything a viewer may want to see.
 func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	start := s.Now()
-	snap, err := readSnapshot(ctx, s.Store, s.Partition, s.Now)
+	skew := s.measureSkew(ctx)
+	snap, err := readSnapshot(ctx, s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
+	if err == nil {
+		snap.skew = skew
+	}
 	s.metrics.query.Observe(s.Now().Sub(start).Seconds())
 	if err != nil {
 		err = fmt.Errorf("read nodes: %w", err)
 	}
 	s.note(err)
 	return snap, err
+}
+
+// measureSkew is how far the clock that stamps is ahead of this machine's: ages and staleness are differences to
+// stamps. While NATS does not answer it is what it was.
+func (s *Service) measureSkew(ctx context.Context) time.Duration {
+	if s.Clock == nil {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, clockLimit)
+	defer cancel()
+	there, err := s.Clock(ctx, s.Partition)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.skew = there.Sub(s.Now())
+	}
+	return s.skew
 }
 
 // note logs when the database goes and when it comes back, not every time in between.

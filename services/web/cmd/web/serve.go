@@ -35,7 +35,9 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	defer nats.Close()
 
 	registry, store := telemetry.NewRegistry(), &lateStore{open: open}
-	service, err := web.New(cfg.Options(store, nats, log, registry))
+	options := cfg.Options(store, nats, log, registry)
+	options.Clock = nats.Clock
+	service, err := web.New(options)
 	if err != nil {
 		return err
 	}
