@@ -35,8 +35,8 @@ race: ## tests with the race detector
 	go test -race -timeout 20m -p 1 ./e2e ./e2e/link ./e2e/crashpoint ./e2e/natsfaults
 	go test -race -timeout 20m -run TestChaos ./e2e/chaos
 
-faults: deps ## one fault at a time, and power loss (long; not a part of test yet)
-	go test -race -v -timeout 0 -p 1 ./e2e/chaos ./e2e/powerloss
+faults: deps ## one fault at a time, clocks that step, power loss (long; not a part of test yet)
+	go test -race -v -timeout 0 -p 1 ./e2e/chaos ./e2e/stepclock ./e2e/powerloss
 
 chaos: deps ## replicas under random faults: make chaos MINUTES=10
 	CHAOS_MINUTES=$(or $(MINUTES),5) go test -race -v -timeout 0 -run TestChaos ./e2e/chaos
