@@ -5,7 +5,7 @@ MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
 
-.PHONY: help test deps vet lint race chaos faults apart dev build fuzz clean
+.PHONY: help test deps vet lint race chaos faults reliability apart dev build fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10

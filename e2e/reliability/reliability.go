@@ -24,8 +24,8 @@ type Row struct {
 // Groups are the parts of the table, in order.
 var Groups = []string{"Evaluator", "NATS", "Postgres", "Clocks", "Front door", "Telegram", "Senders", "Crash points", "Power loss", "Everything at once"}
 
-// dirVariable names the folder that rows are written to; without it Report only logs.
-const dirVariable = "RELIABILITY_DIR"
+// DirVariable names the folder that rows are written to; without it Report only logs.
+const DirVariable = "RELIABILITY_DIR"
 
 // Report notes a row, unless the test has failed: a fault that was not survived has no place in the table.
 func Report(t *testing.T, r Row) {
@@ -35,7 +35,7 @@ func Report(t *testing.T, r Row) {
 		return
 	}
 	t.Logf("%s: %s: %s (%d rounds)", r.Group, r.Fault, r.Seen, r.Rounds)
-	dir := os.Getenv(dirVariable)
+	dir := os.Getenv(DirVariable)
 	if dir == "" {
 		return
 	}

@@ -1,0 +1,132 @@
+// Command reliability makes docs/reliability.md: it runs the tests of faults, and writes the page from what they saw.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
+)
+
+// packages are those whose tests report rows.
+var packages = []string{
+	"./internal/node", "./internal/nodestore/...", "./services/evaluator", "./services/notifier",
+	"./e2e/crashpoint", "./e2e/natsfaults", "./e2e/stepclock", "./e2e/powerloss", "./e2e/chaos",
+}
+
+func main() {
+	out := flag.String("o", "docs/reliability.md", "the `page` to write")
+	minutes := flag.Int("minutes", 10, "how long the random faults of TestChaos go on")
+	rows := flag.String("rows", "", "write the page from the rows in this `folder`, without a run")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *out, *minutes, *rows); err != nil {
+		fmt.Fprintln(os.Stderr, "reliability:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out string, minutes int, rowsDir string) error {
+	page := reliability.Run{Command: fmt.Sprintf("make reliability MINUTES=%d", minutes), Started: time.Now()}
+	var err error
+	if page.Commit, err = commit(ctx); err != nil {
+		return err
+	}
+	if page.Machine, err = machine(); err != nil {
+		return err
+	}
+	if rowsDir == "" {
+		rowsDir, err = os.MkdirTemp("", "reliability-")
+		if err != nil {
+			return fmt.Errorf("folder for rows: %w", err)
+		}
+		if err := test(ctx, rowsDir, minutes); err != nil {
+			return fmt.Errorf("%w; the page was not written; what was seen is in %s", err, rowsDir)
+		}
+	}
+	page.Took = time.Since(page.Started)
+	rows, err := reliability.Read(rowsDir)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := reliability.Write(&b, page, rows); err != nil {
+		return err
+	}
+	if err := os.WriteFile(out, b.Bytes(), 0o644); err != nil { //nolint:gosec // a page for people
+		return fmt.Errorf("write the page: %w", err)
+	}
+	fmt.Printf("%s: %d rows\n", out, len(rows))
+	return nil
+}
+
+// test runs the packages one after another, since they measure times.
+func test(ctx context.Context, rows string, minutes int) error {
+	var failed []string
+	for i, p := range packages {
+		fmt.Printf("[%d/%d] %s, %s\n", i+1, len(packages), p, time.Now().Format("15:04:05 MST"))
+		cmd := exec.CommandContext(ctx, "go", "test", "-count", "1", "-p", "1", "-timeout", "0", p)
+		cmd.Env = append(os.Environ(), reliability.DirVariable+"="+rows, fmt.Sprintf("CHAOS_MINUTES=%d", minutes))
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			failed = append(failed, p)
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("tests failed in %s", strings.Join(failed, ", "))
+	}
+	return nil
+}
+
+func commit(ctx context.Context) (string, error) {
+	id, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
+	if err != nil {
+		return "", fmt.Errorf("git describe: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
+}
+
+// machine describes this one, as Linux tells it.
+func machine() (string, error) {
+	model, err := field("/proc/cpuinfo", "model name")
+	if err != nil {
+		return "", err
+	}
+	memory, err := field("/proc/meminfo", "MemTotal")
+	if err != nil {
+		return "", err
+	}
+	kib, err := strconv.ParseUint(strings.TrimSuffix(memory, " kB"), 10, 64)
+	if err != nil {
+		return "", fmt.Errorf("memory: %w", err)
+	}
+	return fmt.Sprintf("%s, %d cores, %d GiB, %s/%s, %s", model, runtime.NumCPU(), (kib+1<<19)>>20, runtime.GOOS, runtime.GOARCH, runtime.Version()), nil
+}
+
+// field is the value of the first line "name : value" of a file.
+func field(file, name string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("machine: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value), nil
+		}
+	}
+	return "", fmt.Errorf("machine: no %q in %s", name, file)
+}
