@@ -63,6 +63,7 @@ type world struct {
 	js      jetstream.JetStream
 	log     *lines
 	fleet   *fleet
+	nodes   int // in the fleet
 
 	registry *prometheus.Registry // of the ingest
 }
@@ -100,7 +101,7 @@ func define(t *testing.T, servers int) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), log: new(lines), registry: prometheus.NewRegistry()}
+	w := &world{t: t, dir: t.TempDir(), log: new(lines), nodes: fleetSize, registry: prometheus.NewRegistry()}
 	if w.servers, w.url, err = cluster.NATSServers(w.dir, bin, servers); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func (w *world) run(limits bus.StreamLimits) {
 		return w.own.EnsureStreams(ctx, 0, limits) == nil
 	})
 	w.serve()
-	w.fleet = newFleet(w.door.URL)
+	w.fleet = newFleet(w.door.URL, w.nodes)
 	t.Cleanup(w.fleet.stop)
 	w.awaitFolded()
 }
@@ -271,6 +272,27 @@ func (w *world) problem(part string) string {
 func (w *world) audit() (acked, lost, refused, landed int) {
 	w.t.Helper()
 	w.fleet.stop()
+	stored := w.stored()
+	for _, a := range w.fleet.all() {
+		switch {
+		case a.status == http.StatusOK && stored[a.meta]:
+			acked++
+		case a.status == http.StatusOK:
+			acked++
+			lost++
+		case stored[a.meta]:
+			refused++
+			landed++
+		default:
+			refused++
+		}
+	}
+	return acked, lost, refused, landed
+}
+
+// stored are the heartbeats in the stream, by meta.
+func (w *world) stored() map[string]bool {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	info, err := w.own.Info(ctx, 0)
@@ -298,21 +320,7 @@ func (w *world) audit() (acked, lost, refused, landed int) {
 			w.t.Fatal("the stream could not be read")
 		}
 	}
-	for _, a := range w.fleet.all() {
-		switch a.status {
-		case http.StatusOK:
-			acked++
-			if !stored[a.meta] {
-				lost++
-			}
-		default:
-			refused++
-			if stored[a.meta] {
-				landed++
-			}
-		}
-	}
-	return acked, lost, refused, landed
+	return stored
 }
 
 // leader is the server that leads the heartbeats stream, nil while there is none.
