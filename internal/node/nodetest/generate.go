@@ -30,6 +30,7 @@ type generator struct {
 	alive  map[int]bool
 	closed bool // the front door
 	slow   bool // long steps: hours pass
+	flips  bool // stamps go back at every other message
 	hosts  map[int][]*host
 	boots  int
 }
@@ -69,6 +70,8 @@ func (g *generator) elapsed() time.Duration {
 		return time.Duration(g.rng.IntN(25000)) * time.Millisecond
 	case g.chance(3):
 		return -time.Duration(g.rng.IntN(5)) * time.Millisecond
+	case g.chance(3), g.flips && g.chance(45): // within G, and now and then a little beyond it
+		return -time.Duration(g.rng.IntN(11000)) * time.Millisecond
 	}
 	if g.slow {
 		return time.Duration(7000+g.rng.IntN(3000)) * time.Millisecond
@@ -88,6 +91,9 @@ func (g *generator) live() {
 	}
 	if g.chance(0.3) {
 		g.slow = !g.slow
+	}
+	if g.chance(0.5) {
+		g.flips = !g.flips
 	}
 }
 
