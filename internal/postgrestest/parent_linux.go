@@ -1,7 +1,11 @@
 package postgrestest
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -10,4 +14,19 @@ import (
 func endWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
 	cmd.SysProcAttr.Setpgid = true
+}
+
+// children are the processes that a postmaster started. They end by themselves some time after it is killed, and may
+// answer until then, which those of a crashed machine do not.
+func children(pid int) (pids []int) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil // a kernel without it
+	}
+	for field := range strings.FieldsSeq(string(data)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
 }

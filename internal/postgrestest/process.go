@@ -72,11 +72,20 @@ func (s *Server) command() (*exec.Cmd, *os.File, error) {
 // end signals the postmaster and waits until it ended, more firmly after a while.
 func (p *process) end(sig syscall.Signal) error {
 	for _, sig := range []syscall.Signal{sig, syscall.SIGQUIT, syscall.SIGKILL} {
+		var left []int
+		if sig == syscall.SIGKILL {
+			left = children(p.cmd.Process.Pid)
+		}
 		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err
 		}
 		select {
 		case <-p.done:
+			for _, child := range left {
+				if c, err := os.FindProcess(child); err == nil {
+					_ = c.Kill() // it may have ended
+				}
+			}
 			return nil
 		case <-time.After(stopLimit):
 		}

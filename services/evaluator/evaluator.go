@@ -83,6 +83,7 @@ type Service struct {
 	Options
 	metrics metrics
 	health  health
+	trouble troubles // with the database
 }
 
 // New makes an evaluator.
@@ -98,6 +99,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{Options: o}
 	s.metrics = newMetrics(o.Metrics)
+	s.Store = database{o.Store, s.noteDatabase}
 	s.health.watch(o.Metrics)
 	return s, nil
 }
@@ -125,13 +127,10 @@ func (s *Service) acquire(ctx context.Context) (nodestore.Lease, error) {
 		lease, err := s.tryAcquire(ctx)
 		switch {
 		case err == nil:
-			s.health.set(partDatabase, nil)
 			return lease, nil
 		case errors.Is(err, nodestore.ErrHeld):
-			s.health.set(partDatabase, nil)
+			s.databaseWorks(callLoad, callCommit, callRecord) // those are the owner's
 			s.health.standby()
-		case ctx.Err() == nil:
-			s.broken(partDatabase, err)
 		}
 		if !sleep(ctx, s.Pace.Acquire) {
 			return nodestore.Lease{}, ctx.Err()
@@ -154,6 +153,8 @@ func (s *Service) leave(ctx context.Context, err error) {
 		pause = s.Pace.GiveUp
 	case errors.Is(err, nodestore.ErrFenced):
 		s.Log.Warn().Msg("another evaluator took over: standing by")
+	case nodestore.TroubleOf(err) != nodestore.None:
+		s.Log.Debug().Err(err).Msg("folding ended, starting again") // what is wrong was said when it began
 	default:
 		s.Log.Error().Err(err).Msg("folding ended, starting again")
 	}

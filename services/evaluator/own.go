@@ -72,10 +72,8 @@ func (o *owner) renew(ctx context.Context) error {
 			return err
 		case err == nil:
 			crashpoint.Here("evaluator.renewed")
-			o.health.set(partDatabase, nil)
-		case ctx.Err() == nil:
+		default:
 			// The term still fences every commit, and whoever takes over raises it: keep what is in memory.
-			o.broken(partDatabase, err)
 		}
 	}
 	return nil
@@ -97,6 +95,7 @@ func (o *owner) run(ctx context.Context) error {
 		return err
 	}
 	crashpoint.Here("evaluator.loaded")
+	o.databaseWorks(callCommit, callRecord) // whatever failed in an earlier term
 	o.fold = node.New(o.Partition, snapshot)
 	o.committed = snapshot.Clock.Position
 	o.looked, o.committing = o.Now(), o.Now()
