@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	ops.Serve(httpserver.NewOps(waiting(), figures))
 
-	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry}
+	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry, Timing: pace()}
 	closeSender, err := cfg.Apply(&options, log)
 	if err != nil {
 		return err
