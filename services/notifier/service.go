@@ -66,6 +66,7 @@ type Timing struct {
 	PerMinute int           // messages to one chat (20)
 
 	Deadman time.Duration // between two calls of the deadman address (1 min)
+	Untold  time.Duration // how long an alert may wait before the address is called no more (10 min)
 }
 
 func (t Timing) withDefaults() Timing {
@@ -83,6 +84,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.Refused, 5*time.Minute)
 	def(&t.Gap, time.Second)
 	def(&t.Deadman, time.Minute)
+	def(&t.Untold, 10*time.Minute)
 	if t.PerMinute == 0 {
 		t.PerMinute = 20
 	}

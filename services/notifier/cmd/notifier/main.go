@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 	var late nodestore.Late // readiness until the database was there once
 	ops.Serve(httpserver.NewOps(httpserver.NewHealth(httpserver.Check{Name: "database", Run: late.Why}), figures))
 
-	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry}
+	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry, Timing: pace()}
 	closeSender, err := cfg.Apply(&options, log)
 	if err != nil {
 		return err
