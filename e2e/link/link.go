@@ -22,6 +22,7 @@ type Link struct {
 	held    chan struct{} // closed when traffic may flow again; nil while it flows
 	delay   time.Duration
 	swallow chan struct{} // closed when the answer to a commit was swallowed; nil when none is to be
+	lose    chan struct{} // closed when a commit was lost on its way; nil when none is to be
 	closed  bool
 }
 
@@ -112,13 +113,24 @@ func (k *Link) Swallow() <-chan struct{} {
 	return k.swallow
 }
 
+// Lose cuts the next connection to Postgres that commits before the end of the commit reaches the database. The channel
+// is closed when it happened.
+func (k *Link) Lose() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lose == nil {
+		k.lose = make(chan struct{})
+	}
+	return k.lose
+}
+
 // Heal ends every fault.
 func (k *Link) Heal() {
 	k.Refuse(false)
 	k.Hold(false)
 	k.Delay(0)
 	k.mu.Lock()
-	k.swallow = nil
+	k.swallow, k.lose = nil, nil
 	k.mu.Unlock()
 }
 

@@ -119,8 +119,9 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// The commit whose answer is swallowed is stored, and its client sees the connection break.
-func TestSwallow(t *testing.T) {
+// The commit whose answer is swallowed is stored, one that is lost on its way is not; both clients see the connection
+// break.
+func TestSwallowAndLose(t *testing.T) {
 	url := postgrestest.Shared(t).NewDatabase(t)
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -173,6 +174,19 @@ func TestSwallow(t *testing.T) {
 			var n int
 			if err := direct.QueryRow(t.Context(), `WITH d AS (DELETE FROM x RETURNING 1) SELECT count(*) FROM d`).Scan(&n); err != nil || n != 4 {
 				t.Errorf("%d rows, %v; want 4", n, err)
+			}
+			again, err := pgx.ConnectConfig(t.Context(), through)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close(context.WithoutCancel(t.Context()))
+			lost := k.Lose()
+			if err := commit(again); err == nil {
+				t.Error("a lost commit succeeded")
+			}
+			<-lost
+			if err := direct.QueryRow(t.Context(), `SELECT count(*) FROM x`).Scan(&n); err != nil || n != 0 {
+				t.Errorf("%d rows of a lost commit, %v; want 0", n, err)
 			}
 		})
 	}

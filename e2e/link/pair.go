@@ -37,7 +37,11 @@ func (k *Link) upstream(p *pair) {
 		n, err := p.client.Read(buf)
 		if n > 0 {
 			k.wait()
-			if k.postgres && talk.commits(buf[:n]) && k.swallows() {
+			commits := k.postgres && talk.commits(buf[:n])
+			if commits && k.loses() {
+				return
+			}
+			if commits && k.swallows() {
 				p.swallowing.Store(true)
 			}
 			if _, err := p.server.Write(buf[:n]); err != nil {
@@ -79,6 +83,18 @@ func (k *Link) downstream(p *pair) {
 			return
 		}
 	}
+}
+
+// loses reports whether a commit is to be lost, and that it is.
+func (k *Link) loses() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lose == nil {
+		return false
+	}
+	close(k.lose)
+	k.lose = nil
+	return true
 }
 
 // swallows reports whether an answer is to be swallowed.
