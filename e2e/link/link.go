@@ -23,6 +23,7 @@ type Link struct {
 	delay   time.Duration
 	swallow chan struct{} // closed when the answer to a commit was swallowed; nil when none is to be
 	halve   chan struct{} // closed when a commit was halved; nil when none is to be
+	lose    chan struct{} // closed when a commit was lost on its way; nil when none is to be
 	closed  bool
 }
 
@@ -125,13 +126,24 @@ func (k *Link) Halve() <-chan struct{} {
 	return k.halve
 }
 
+// Lose cuts the next connection to Postgres that commits before the end of the commit reaches the database. The channel
+// is closed when it happened.
+func (k *Link) Lose() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lose == nil {
+		k.lose = make(chan struct{})
+	}
+	return k.lose
+}
+
 // Heal ends every fault.
 func (k *Link) Heal() {
 	k.Refuse(false)
 	k.Hold(false)
 	k.Delay(0)
 	k.mu.Lock()
-	k.swallow, k.halve = nil, nil
+	k.swallow, k.halve, k.lose = nil, nil, nil
 	k.mu.Unlock()
 }
 

@@ -201,8 +201,9 @@ func TestHalve(t *testing.T) {
 	}
 }
 
-// The commit whose answer is swallowed is stored, and its client sees the connection break.
-func TestSwallow(t *testing.T) {
+// The commit whose answer is swallowed is stored, one that is lost on its way is not; both clients see the connection
+// break.
+func TestSwallowAndLose(t *testing.T) {
 	k, through, direct := database(t)
 	for name, commit := range map[string]func(*pgx.Conn) error{
 		"pipeline": func(c *pgx.Conn) error { return pipeline(t.Context(), c) },
@@ -225,6 +226,15 @@ func TestSwallow(t *testing.T) {
 			<-done
 			if n := rows(t, direct); n != 4 {
 				t.Errorf("%d rows, want 4", n)
+			}
+			again := connect(t, through)
+			lost := k.Lose()
+			if err := commit(again); err == nil {
+				t.Error("a lost commit succeeded")
+			}
+			<-lost
+			if n := rows(t, direct); n != 0 {
+				t.Errorf("%d rows of a lost commit, want 0", n)
 			}
 		})
 	}

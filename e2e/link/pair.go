@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"net"
 	"sync/atomic"
 )
@@ -47,10 +48,15 @@ func (k *Link) upstream(p *pair) {
 	}
 }
 
+var errLost = errors.New("the commit is lost")
+
 // pass hands on what the client said.
 func (k *Link) pass(p *pair, talk *frontend, data []byte) error {
 	if k.postgres {
 		commit, end := talk.commits(data)
+		if commit && k.loses() {
+			return errLost
+		}
 		if commit && k.swallows() {
 			p.swallowing.Store(true)
 		}
@@ -96,6 +102,18 @@ func (k *Link) downstream(p *pair) {
 			return
 		}
 	}
+}
+
+// loses reports whether a commit is to be lost, and that it is.
+func (k *Link) loses() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lose == nil {
+		return false
+	}
+	close(k.lose)
+	k.lose = nil
+	return true
 }
 
 // swallows reports whether an answer is to be swallowed.

@@ -54,6 +54,9 @@ func (s *Server) command() (*exec.Cmd, *os.File, error) {
 	} {
 		args = append(args, "-c", setting)
 	}
+	if s.options.primary != "" {
+		args = append(args, "-c", "primary_conninfo="+s.options.primary)
+	}
 	env, err := s.clockEnvironment()
 	if err != nil {
 		return nil, nil, err

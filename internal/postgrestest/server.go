@@ -31,6 +31,8 @@ const userName = "monitor"
 type Options struct {
 	Fsync    bool // survive a crash of the machine, for data that matters
 	OwnClock bool // a clock that SetClock moves; needs libfaketime
+
+	primary string // of a replica: how it connects to its primary
 }
 
 // Server is a Postgres cluster on a loopback port. Its methods may be called from any goroutine.

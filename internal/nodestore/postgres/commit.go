@@ -59,6 +59,7 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 		results := s.pool.SendBatch(ctx, batch) // all of it is under way
 		crashpoint.Here("evaluator.commit_sent")
 		err = domain(ctx, results.Close())
+		engine{s.pool}.leaveReadOnly(err)
 	}
 	if err != nil {
 		return fmt.Errorf("commit at %d:%d: %w", p.Epoch, p.Seq, err)

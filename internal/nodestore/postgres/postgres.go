@@ -51,7 +51,8 @@ type store struct {
 	pool *pgxpool.Pool
 }
 
-// Open connects to the database at url, postgres://user:password@host:port/name, and brings its schema up to date;
+// Open connects to the database at url, postgres://user:password@host:port/name, or of several servers the writable one
+// (postgres://user:password@a:5432,b:5432/name?target_session_attrs=read-write), also after a failover; and brings its schema up to date;
 // several programs may do so together. It does not wait for a database that is away: ErrUnavailable then.
 // ErrNewerSchema when a newer program migrated it. The url is a secret and no part of any error.
 func Open(ctx context.Context, url string, o Options) (nodestore.Store, error) {
@@ -81,10 +82,21 @@ func parse(url string, o Options) (*pgxpool.Config, error) {
 		config.MaxConns = o.MaxConns
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = 5 * time.Second
+		config.ConnConfig.ConnectTimeout = connectLimit(config.ConnConfig)
 	}
 	config.AfterConnect = setUp(ordinary)
 	return config, nil
+}
+
+// connectLimit is how long connecting to one server may take. Of several, one whose machine is gone answers nothing, and
+// the others must get their turn within the time of one call.
+func connectLimit(c *pgx.ConnConfig) time.Duration {
+	for _, f := range c.Fallbacks { // the same server without TLS is one, too
+		if f.Host != c.Host || f.Port != c.Port {
+			return 2 * time.Second
+		}
+	}
+	return 5 * time.Second
 }
 
 // setUp sets a session up by statements, since poolers between here and Postgres refuse settings on connecting.
