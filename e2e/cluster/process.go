@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,12 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
 )
 
-// Process is one program and what it is started with. It can be started again after it ended.
+// Process is one program and what it is started with. It can be started again after it ended. It does not outlive the
+// process that started it.
 type Process struct {
 	Name  string
 	Path  string   // of the binary
@@ -26,7 +30,7 @@ type Process struct {
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
-	exited chan struct{}
+	exited <-chan struct{}
 }
 
 // Start starts the process and waits until it is ready.
@@ -42,14 +46,13 @@ func (p *Process) Start(ctx context.Context) error {
 	cmd.Dir = filepath.Dir(p.Log)
 	// A group of its own: Ctrl-C at the terminal is for whoever started us, and they stop us in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	child, err := childprocess.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	exited := make(chan struct{})
 	p.mu.Lock()
-	p.cmd, p.exited = cmd, exited
+	p.cmd, p.exited = cmd, child.Done()
 	p.mu.Unlock()
-	go func() { _ = cmd.Wait(); close(exited) }()
 	return p.Await(ctx, p.Ready)
 }
 
@@ -162,8 +165,10 @@ func FreeAddr() (string, error) {
 // Build compiles programs of this repository, or of its tools, into dir and returns it.
 func Build(ctx context.Context, dir string, packages ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", dir + string(filepath.Separator)}, packages...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build %s: %w\n%s", strings.Join(packages, " "), err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := childprocess.Run(cmd, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", strings.Join(packages, " "), err, out.Bytes())
 	}
 	return nil
 }
