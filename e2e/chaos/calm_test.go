@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,13 +25,14 @@ const (
 	many = 20
 )
 
-// alone is a world for faults that happen one at a time: nothing else fails, and no healthy node may be told lost. In
-// the short form two such worlds run at a time, each on one nats-server, which is ready at once.
+// alone is a world for faults that happen one at a time: nothing else fails, and no healthy node may be told lost. They
+// mostly wait, so that several worlds may run at a time (-parallel). In the short form each has one nats-server, which
+// is ready at once.
 func alone(t *testing.T, o options) *world {
 	t.Helper()
+	t.Parallel()
 	o.threshold = brisk
 	if testing.Short() {
-		t.Parallel()
 		o.servers = 1
 	}
 	return start(t, o)
@@ -149,6 +151,40 @@ func figure(i *cluster.Instance, name string) string {
 		}
 	}
 	return ""
+}
+
+// counter is the value of a counter, once the instance answers.
+func counter(t *testing.T, i *cluster.Instance, name string) (value float64) {
+	t.Helper()
+	until(t, 10*time.Second, i.Name+" shows its figures", func() bool {
+		page := metrics(i)
+		for line := range strings.Lines(page) {
+			if text, ok := strings.CutPrefix(line, name+" "); ok {
+				value, _ = strconv.ParseFloat(strings.TrimSpace(text), 64)
+			}
+		}
+		return page != ""
+	})
+	return value
+}
+
+// grown waits for the one of some instances whose counter has grown since it was called.
+func grown(t *testing.T, what, name string, list []*cluster.Instance, do func()) (who *cluster.Instance) {
+	t.Helper()
+	before := make(map[*cluster.Instance]float64)
+	for _, i := range list {
+		before[i] = counter(t, i, name)
+	}
+	do()
+	until(t, 20*time.Second, what, func() bool {
+		for _, i := range list {
+			if counter(t, i, name) > before[i] {
+				who = i
+			}
+		}
+		return who != nil
+	})
+	return who
 }
 
 func restart(t *testing.T, i *cluster.Instance) {

@@ -21,7 +21,11 @@ type door struct {
 	close func(t *testing.T, w *world) (open func())
 	names *regexp.Regexp // what people are told; nil for anything
 	long  bool           // left out of the short form
+	lasts time.Duration  // 0 for tenMinutes
 }
+
+// stalled is how long nothing at all may come before people are told: it does not scale.
+const stalled = 30 * time.Second
 
 var doors = map[string]door{
 	"agents cut off": {
@@ -43,19 +47,19 @@ var doors = map[string]door{
 			return func() { w.roll(t, "SHARED_SECRET="+secret) }
 		},
 	},
-	"all ingests killed": {
-		what: "all ingests killed (kill -9)", kind: "blind",
-		close: func(t *testing.T, w *world) func() {
-			for _, i := range w.Ingests {
-				i.Kill()
-			}
-			return func() {
-				for _, i := range w.Ingests {
-					restart(t, i)
-				}
-			}
-		},
-	},
+	"all ingests killed":            {what: "all ingests killed (kill -9)", kind: "blind", close: killIngests},
+	"all ingests killed for longer": {what: "all ingests killed (kill -9)", kind: "blind", close: killIngests, long: true, lasts: stalled + 10*time.Second},
+}
+
+func killIngests(t *testing.T, w *world) (open func()) {
+	for _, i := range w.Ingests {
+		i.Kill()
+	}
+	return func() {
+		for _, i := range w.Ingests {
+			restart(t, i)
+		}
+	}
 }
 
 // Nobody can be heard for ten minutes: people are told so once, and of no node.
@@ -86,6 +90,13 @@ func (w *world) roll(t *testing.T, setting string) {
 
 // shut closes the way in. A deaf monitor says so while it lasts, a blind one afterwards.
 func (w *world) shut(t *testing.T, d door) {
+	lasts := d.lasts
+	fault := fmt.Sprintf("%s, for %v (threshold %v)", d.what, lasts, brisk)
+	if lasts == 0 {
+		lasts = tenMinutes
+		fault = fmt.Sprintf("%s, for 10 min at the default threshold of 180 s (here 1:%d, %.1f s at %v)", d.what,
+			180*time.Second/brisk, tenMinutes.Seconds(), brisk)
+	}
 	since := w.lastEvent(t)
 	open := d.close(t, w)
 	shut := time.Now()
@@ -93,7 +104,7 @@ func (w *world) shut(t *testing.T, d door) {
 	if d.kind == "deaf" {
 		w.awaitTold(t, since, d.kind, brisk+10*time.Second)
 	}
-	time.Sleep(time.Until(shut.Add(tenMinutes)))
+	time.Sleep(time.Until(shut.Add(lasts)))
 	open()
 	if d.kind == "blind" {
 		from, limit, when = time.Now(), brisk, "after it was over"
@@ -118,11 +129,14 @@ func (w *world) shut(t *testing.T, d door) {
 		}
 		must, seen = must+"; it names the refusals", seen+fmt.Sprintf("; it names %q", name)
 	}
-	reliability.Report(t, reliability.Row{
-		Group: "Front door", Must: must, Seen: seen, Rounds: 1,
-		Fault: fmt.Sprintf("%s, for 10 min at the default threshold of 180 s (here 1:%d, %.1f s at %v)", d.what,
-			180*time.Second/brisk, tenMinutes.Seconds(), brisk),
-	})
+	more, at, _ := w.toldOf(t, since, "stalled")
+	if want := lasts > stalled; more > 1 || (more == 1) != want || want && at.Sub(shut) > stalled+3*time.Second {
+		t.Errorf("%d events \"stalled\", told %v after it began", more, at.Sub(shut))
+	} else if want {
+		must += fmt.Sprintf("; that nothing comes is told once, after %v", stalled)
+		seen += fmt.Sprintf("; that nothing comes, once, after %.1f s", at.Sub(shut).Seconds())
+	}
+	reliability.Report(t, reliability.Row{Group: "Front door", Fault: fault, Must: must, Seen: seen, Rounds: 1})
 }
 
 // awaitTold waits until people were told of a monitor event of that kind.

@@ -207,25 +207,13 @@ func (s *spark) awaitTold(t *testing.T, n int, limit time.Duration) time.Time {
 }
 
 // teller is the notifier that tells the chat. It lets it tell something to find out.
-func (s *spark) teller(t *testing.T) (teller *cluster.Instance) {
+func (s *spark) teller(t *testing.T) *cluster.Instance {
 	t.Helper()
-	const accepted = `gensyn_notifier_messages_total{chat="100",result="accepted"}`
-	before := make(map[*cluster.Instance]string)
-	for _, i := range s.Notifiers {
-		before[i] = figure(i, accepted)
-	}
-	n := len(s.told())
-	s.flip()
-	s.awaitTold(t, n, 30*time.Second)
-	until(t, 10*time.Second, "a notifier has told it", func() bool {
-		for _, i := range s.Notifiers {
-			if now := figure(i, accepted); now != before[i] {
-				teller = i
-			}
-		}
-		return teller != nil
+	return grown(t, "a notifier tells", `gensyn_notifier_messages_total{chat="100",result="accepted"}`, s.Notifiers, func() {
+		n := len(s.told())
+		s.flip()
+		s.awaitTold(t, n, 30*time.Second)
 	})
-	return teller
 }
 
 // takeOverNotifier returns how many messages may have been told twice.

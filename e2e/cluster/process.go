@@ -106,12 +106,6 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// Freeze stops the process in the middle of whatever it does, until Thaw.
-func (p *Process) Freeze() { p.Signal(syscall.SIGSTOP) }
-
-// Thaw lets a frozen process go on.
-func (p *Process) Thaw() { p.Signal(syscall.SIGCONT) }
-
 // Kill ends the process as kill -9 does, and waits for it.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)

@@ -140,6 +140,24 @@ func TestAPulseIsNoHeartbeat(t *testing.T) {
 	}
 }
 
+// What was heard an hour ago, while the watchdog could not be reached, is no reason to call once it can.
+func TestAnOldHeartbeatIsNoReasonToCall(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, c := newMemory(), &callers{}
+		failure := errors.New("it refuses connections")
+		c.fail.Store(&failure)
+		stop := heartbeats(t, store, 5*time.Second)
+		watched(t, "a", store, c)
+		time.Sleep(10 * time.Minute)
+		stop()
+		time.Sleep(2 * time.Minute)
+		c.fail.Store(nil)
+		at := time.Now()
+		time.Sleep(time.Hour)
+		between(t, "the watchdog is back, heartbeats are not", c, at, 0, 0)
+	})
+}
+
 // A database clock that was set back makes alerts look young: this process's own clock counts, too.
 func TestUntoldAlertsAgeByTheOwnClock(t *testing.T) {
 	w := watch{every: time.Minute, limit: untoldLimit}
