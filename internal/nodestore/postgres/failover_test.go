@@ -14,16 +14,14 @@ import (
 // finds the writable server.
 func TestSessionsLeaveAReadOnlyServer(t *testing.T) {
 	t.Parallel()
-	for name, write := range map[string]func(*store, nodestore.Lease) error{
-		"a transaction": func(s *store, l nodestore.Lease) error { return s.Renew(t.Context(), l, time.Hour) },
-		"a commit": func(s *store, l nodestore.Lease) error {
-			return s.Commit(t.Context(), l, position(0), heartbeats(1, nil))
+	for name, write := range map[string]func(*store, nodestore.Lease, uint64) error{
+		"a transaction": func(s *store, l nodestore.Lease, _ uint64) error { return s.Renew(t.Context(), l, time.Hour) },
+		"a commit": func(s *store, l nodestore.Lease, seq uint64) error {
+			return s.Commit(t.Context(), l, position(seq-1), heartbeats(seq, nil))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			primary := postgrestest.Start(t)
-			url := both(t, primary, primary) // creates the schema before the copy is made
-			newStore(t, url)
 			dir, err := os.MkdirTemp("", "failover-")
 			if err != nil {
 				t.Fatal(err)
@@ -35,27 +33,27 @@ func TestSessionsLeaveAReadOnlyServer(t *testing.T) {
 			t.Cleanup(func() { _ = replica.Stop(); _ = os.RemoveAll(dir) })
 			s := newStore(t, both(t, primary, replica))
 			l := acquire(t, s, "a", time.Hour)
-			awaitTerm(t, newStore(t, replica.URL("postgres")), l.Term)
 			admin := connect(t, primary.URL("postgres"))
 			for _, statement := range []string{`ALTER SYSTEM SET default_transaction_read_only = on`, `SELECT pg_reload_conf()`} {
 				if _, err := admin.Exec(t.Context(), statement); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := replica.Promote(); err != nil {
-				t.Fatal(err)
-			}
-			// The setting reaches a session a moment later.
-			for deadline := time.Now().Add(10 * time.Second); ; {
-				err := write(s, nodestore.Lease{Term: -1}) // fenced, where writes are taken
+			seq := uint64(1) // of the next commit; the setting reaches a session a moment later
+			for deadline := time.Now().Add(10 * time.Second); ; seq++ {
+				err := write(s, l, seq)
 				if nodestore.TroubleOf(err) == nodestore.ReadOnly {
 					break
 				}
-				if time.Now().After(deadline) {
+				if err != nil || time.Now().After(deadline) {
 					t.Fatalf("the primary still takes writes: %v", err)
 				}
 			}
-			if err := write(s, l); err != nil {
+			awaitStreamed(t, primary, replica)
+			if err := replica.Promote(); err != nil {
+				t.Fatal(err)
+			}
+			if err := write(s, l, seq); err != nil {
 				t.Errorf("the write after the one that failed: %v", err)
 			}
 		})
@@ -74,14 +72,22 @@ func both(t *testing.T, a, b *postgrestest.Server) string {
 	return u.String()
 }
 
-func awaitTerm(t *testing.T, s *store, term int64) {
+// awaitStreamed waits until the replica has all that the primary wrote.
+func awaitStreamed(t *testing.T, primary, replica *postgrestest.Server) {
 	t.Helper()
+	var written string
+	if err := connect(t, primary.URL("postgres")).QueryRow(t.Context(), `SELECT pg_current_wal_lsn()::text`).Scan(&written); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, replica.URL("postgres"))
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if got, _, err := s.Committed(t.Context(), 0); err == nil && got == term {
-			return
+		var there bool
+		err := c.QueryRow(t.Context(), `SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn`, written).Scan(&there)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("the replica does not catch up: %v", err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("the replica does not catch up")
+		if there {
+			return
 		}
 	}
 }

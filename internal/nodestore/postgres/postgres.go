@@ -145,20 +145,24 @@ func (s *store) Ping(ctx context.Context) error {
 func (s *store) Acquire(ctx context.Context, partition int, owner string, ttl time.Duration, initial node.Settings) (nodestore.Lease, error) {
 	l, err := s.Store.Acquire(ctx, partition, owner, ttl, initial)
 	if lockTimedOut(err) {
-		err = errors.Join(err, s.endFrozen(ctx, partition))
+		err = errors.Join(err, s.endFrozen(ctx, partition, noTerm))
 	}
 	return l, err
 }
 
+// noTerm is no holder's term.
+const noTerm = -1
+
 // endFrozen ends this program's sessions that have kept a transaction open for 3 s and wait for their client, if the
-// lease has run out. Postgres ends them itself between two commands, but not within a pipeline of commands that
+// lease has run out, or is the caller's by its term. Postgres ends them itself between two commands, but not within a pipeline of commands that
 // stopped halfway, which is what a process leaves that was frozen while it sent a commit.
-func (s *store) endFrozen(ctx context.Context, partition int) error {
+func (s *store) endFrozen(ctx context.Context, partition int, term int64) error {
 	_, err := s.pool.Exec(ctx, `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
 		WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 			AND a.application_name = '`+applicationName+`' AND a.wait_event = 'ClientRead'
 			AND a.xact_start < clock_timestamp() - interval '3 seconds'
-			AND EXISTS (SELECT 1 FROM partitions p WHERE p.partition = $1 AND p.expires_at <= `+now+`)`, partition)
+			AND EXISTS (SELECT 1 FROM partitions p WHERE p.partition = $1
+				AND (p.expires_at <= `+now+` OR p.term = $2))`, partition, term)
 	if err != nil {
 		return fmt.Errorf("end frozen sessions: %w", domain(ctx, err))
 	}
