@@ -74,7 +74,7 @@ var DefaultPace = Pace{
 	Stalled:   30 * time.Second,
 	Retry:     500 * time.Millisecond,
 	GiveUp:    30 * time.Second,
-	Settle:    5 * time.Second,
+	Settle:    25 * time.Second, // see unsettled
 	CallLimit: 5 * time.Second,
 }
 
