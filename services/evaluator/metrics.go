@@ -13,7 +13,7 @@ type metrics struct {
 	pending                                   prometheus.Gauge
 	messages, heartbeats                      prometheus.Counter
 	malformed, discarded, epochs, unannounced prometheus.Counter
-	unknownVersions                           prometheus.Counter
+	unknownVersions, left                     prometheus.Counter
 	commitErrors                              prometheus.Counter
 	commit                                    prometheus.Histogram
 	events, databaseErrors                    *prometheus.CounterVec
@@ -35,8 +35,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 		discarded:  counter("discarded_messages_total", "Messages that the stream discarded before they were folded."),
 		unknownVersions: counter("unknown_version_messages_total",
 			"Times folding ended at a message of a newer program: this evaluator must be updated."),
-		epochs:       counter("epochs_total", "Times the stream turned out to be another one."),
-		unannounced:  counter("unannounced_events_total", "Committed events that could not be announced."),
+		epochs:      counter("epochs_total", "Times the stream turned out to be another one."),
+		unannounced: counter("unannounced_events_total", "Committed events that could not be announced."),
+		left: counter("lease_left_total",
+			"Times this evaluator left the lease to others because its own connection to NATS was down."),
 		commitErrors: counter("commit_errors_total", "Commits that failed or whose answer was lost."),
 		commit: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gensyn_evaluator_commit_seconds", Help: "Duration of commits.",
