@@ -49,7 +49,8 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 
 	id := program.Instance("evaluator")
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds, OnChange: program.ConnectionLog(log, "NATS"),
+		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds,
+		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
 		return err

@@ -57,7 +57,8 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 	}
 	defer closeSender()
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: options.ID, CredsFile: cfg.NATSCreds, OnChange: program.ConnectionLog(log, "NATS"),
+		URL: cfg.NATSURL, Name: options.ID, CredsFile: cfg.NATSCreds,
+		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
 		return err
