@@ -62,7 +62,8 @@ func (w *world) watch(telegram *telegramtest.Server) {
 // perNode is how often each node reports before the cut: more than ingest takes at once from one node.
 const perNode = 12
 
-// send runs nodes that report without a pause, each up and down in turn.
+// send runs nodes that report about five times a second, up and down in turn: notifications are told at one a second, and
+// the power is to go between heartbeats, too, after two of them.
 func (w *world) send(t *testing.T, ingest string) {
 	t.Helper()
 	w.beats = map[string][]heartbeat{}
@@ -80,6 +81,10 @@ func (w *world) send(t *testing.T, ingest string) {
 				w.mu.Lock()
 				w.beats[id] = append(w.beats[id], h)
 				w.mu.Unlock()
+				select {
+				case <-ctx.Done():
+				case <-time.After(200 * time.Millisecond):
+				}
 			}
 		})
 	}
@@ -296,7 +301,20 @@ func (v verdict) sound(t *testing.T) {
 	}
 }
 
-// later are moments from which on something was at stake.
+// awaitTold waits until Telegram has more notifications than may be told again, so that a lost record shows.
+func (w *world) awaitTold(t *testing.T) {
+	t.Helper()
+	await(t, 30*time.Second, "third notification before the cut", func() bool { return len(w.times()) >= 3 })
+}
+
+// times are the positions at which Telegram accepted notifications.
+func (w *world) times() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.toldAt)
+}
+
+// later are moments from which on something was at stake: all nodes had reported, and two notifications were told.
 func (w *world) later(t *testing.T, chance *rand.Rand, from, n int) []int {
 	t.Helper()
 	var acked []int
@@ -306,5 +324,5 @@ func (w *world) later(t *testing.T, chance *rand.Rand, from, n int) []int {
 	if len(acked) != nodes {
 		t.Fatalf("only %d nodes reported", len(acked))
 	}
-	return moments(t, w.machine, chance, max(from, slices.Max(acked)), w.machine.Position(), n)
+	return moments(t, w.machine, chance, max(from, slices.Max(acked), w.times()[1]), w.machine.Position(), n)
 }

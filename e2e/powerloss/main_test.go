@@ -23,9 +23,20 @@ const group = "Power loss"
 // syncDelay is how long an fsync takes on the tests' disks.
 const syncDelay = 300 * time.Microsecond
 
+// kept are folders that all tests use; they are removed at the end.
+var kept []string
+
+func keep(name string) (string, error) {
+	dir, err := os.MkdirTemp("", "gensyn-powerloss-"+name+"-")
+	if err == nil {
+		kept = append(kept, dir)
+	}
+	return dir, err
+}
+
 // programs compiles what the tests start, once.
 var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gensyn-powerloss-bin-")
+	dir, err := keep("bin")
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +48,7 @@ func TestMain(m *testing.M) {
 	ServeIfAsked()
 	parentIfAsked()
 	code := m.Run()
-	if dir, err := programs(); err == nil {
+	for _, dir := range kept {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
@@ -54,12 +65,23 @@ func bin(t *testing.T) string {
 func rounds(t *testing.T, few int) int {
 	t.Helper()
 	text := os.Getenv("POWERLOSS_ROUNDS")
+	if text == "" && testing.Short() {
+		return 1
+	}
 	if text == "" {
 		return few
 	}
 	n, err := strconv.Atoi(text)
 	must(t, err)
 	return n
+}
+
+// disks are those of a test: all, or the few of its short form (go test -short).
+func disks(all []Mode, few ...Mode) []Mode {
+	if testing.Short() {
+		return few
+	}
+	return all
 }
 
 // luck is the chance of one test: of POWERLOSS_SEED, or of a seed that is printed.

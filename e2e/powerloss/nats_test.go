@@ -148,7 +148,7 @@ func TestNATS(t *testing.T) {
 	chance := luck(t)
 	r := record(t, "always", 150)
 	n := rounds(t, 3)
-	for _, mode := range []Mode{Journalled, Torn, OwnName} {
+	for _, mode := range disks([]Mode{Journalled, Torn, OwnName}, Journalled, Torn) {
 		t.Run(mode.String(), func(t *testing.T) {
 			due, lost := r.cuts(t, mode, chance, n)
 			if lost > 0 || due == 0 {

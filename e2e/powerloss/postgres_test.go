@@ -1,6 +1,7 @@
 package powerloss
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,24 +20,50 @@ import (
 
 // database is a Postgres whose data lies on a disk.
 type database struct {
-	dir    string // with the password and the log, which are not on the disk
-	disk   *Disk
-	server *postgrestest.Server
+	dir      string // with the password and the log, which are not on the disk
+	password []byte
+	disk     *Disk
+	server   *postgrestest.Server
 }
 
-// newDatabase makes a database whose schema is up to date and safe, and starts it on a disk of the journal.
+// fresh is a folder with a database whose schema is up to date, that nobody runs, and its password. It is made once.
+var fresh = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = keep("db"); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return dir, err
+	}
+	server, err := postgrestest.StartServer(dir, postgrestest.Options{})
+	if err != nil {
+		return dir, err
+	}
+	store, err := postgres.Open(context.Background(), server.URL("postgres"), postgres.Options{})
+	if err == nil {
+		err = store.Close()
+	}
+	return dir, errors.Join(err, server.Stop())
+})
+
+// freshDatabase mounts one, counted as safe, where a server in dir looks for it.
+func freshDatabase(t *testing.T, m *Machine, dir string) (d *Disk, password []byte) {
+	t.Helper()
+	from, err := fresh()
+	must(t, err)
+	data := filepath.Join(dir, "data")
+	must(t, os.Mkdir(data, 0o700))
+	password, err = os.ReadFile(filepath.Join(from, "password"))
+	must(t, err, os.WriteFile(filepath.Join(dir, "password"), password, 0o600))
+	return mount(t, m, filepath.Join(from, "data"), data), password
+}
+
+// newDatabase starts a database on a disk of the machine.
 func newDatabase(t *testing.T, m *Machine, o postgrestest.Options) *database {
 	t.Helper()
 	db := &database{dir: room(t)}
-	server, err := postgrestest.StartServer(db.dir, postgrestest.Options{})
-	must(t, err)
-	store, err := postgres.Open(t.Context(), server.URL("postgres"), postgres.Options{})
-	must(t, err)
-	must(t, store.Close(), server.Stop())
-	data, base := filepath.Join(db.dir, "data"), filepath.Join(db.dir, "base")
-	must(t, os.Rename(data, base), os.Mkdir(data, 0o700))
-	db.disk = mount(t, m, base, data)
+	db.disk, db.password = freshDatabase(t, m, db.dir)
 	t.Cleanup(func() { db.end(t) })
+	var err error
 	db.server, err = postgrestest.StartServer(db.dir, o)
 	must(t, err)
 	return db
@@ -52,12 +79,12 @@ func (db *database) end(t *testing.T) {
 }
 
 // survivor starts a server on what a disk would hold.
-func survivor(t *testing.T, d *Disk, password string, position int, mode Mode, chance *rand.Rand) *postgrestest.Server {
+func survivor(t *testing.T, d *Disk, password []byte, position int, mode Mode, chance *rand.Rand) *postgrestest.Server {
 	t.Helper()
 	dir := room(t)
 	data := filepath.Join(dir, "data")
 	must(t, os.Mkdir(data, 0o700), d.Survivor(data, position, mode, chance))
-	must(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "password"), password, 0o600))
 	s, err := postgrestest.StartServer(dir, postgrestest.Options{Fsync: true})
 	if err != nil {
 		t.Fatalf("Postgres does not start on what survived at %d (%v): %v", position, mode, err)
@@ -141,18 +168,16 @@ func TestPostgres(t *testing.T) {
 	chance := luck(t)
 	m := machine(t)
 	db := newDatabase(t, m, postgrestest.Options{Fsync: true})
-	password, err := os.ReadFile(filepath.Join(db.dir, "password"))
-	must(t, err)
 	began := m.Position()
 	var l ledger
 	l.write(t, db.server.URL("postgres"), m, 200)
 	disk, end, n := db.disk, m.Position(), rounds(t, 1)
 	db.end(t)
-	for _, mode := range Modes {
+	for _, mode := range disks(Modes, Torn, Minimal) {
 		t.Run(mode.String(), func(t *testing.T) {
 			due, lost := 0, 0
 			for _, position := range moments(t, m, chance, (began+end)/2, end, n) {
-				s := survivor(t, disk, string(password), position, mode, chance)
+				s := survivor(t, disk, db.password, position, mode, chance)
 				store, err := postgres.Open(t.Context(), s.URL("postgres"), postgres.Options{})
 				must(t, err)
 				d, l, err := l.check(t, store, position)
@@ -176,13 +201,11 @@ func TestPostgres(t *testing.T) {
 func TestPostgresWithoutFsyncLoses(t *testing.T) {
 	m := machine(t)
 	db := newDatabase(t, m, postgrestest.Options{Fsync: false})
-	password, err := os.ReadFile(filepath.Join(db.dir, "password"))
-	must(t, err)
 	var l ledger
 	l.write(t, db.server.URL("postgres"), m, 30)
 	disk := db.disk
 	db.end(t)
-	s := survivor(t, disk, string(password), m.Position(), Journalled, nil)
+	s := survivor(t, disk, db.password, m.Position(), Journalled, nil)
 	store, err := postgres.Open(t.Context(), s.URL("postgres"), postgres.Options{})
 	must(t, err)
 	due, lost, err := l.check(t, store, m.Position())

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
-	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 )
 
@@ -23,17 +22,13 @@ type host struct {
 	ready            int
 }
 
-// mount makes a fresh database, counted as safe, and an empty store of nats-server, and mounts both under dir.
+// mount mounts a fresh database and an empty store of nats-server under dir.
 func (h *host) mount(t *testing.T, dir string) {
 	t.Helper()
-	pg, base := filepath.Join(dir, "postgres"), filepath.Join(dir, "base")
-	data, empty, nats := filepath.Join(pg, "data"), filepath.Join(dir, "empty"), filepath.Join(dir, "nats")
+	pg, empty, nats := filepath.Join(dir, "postgres"), filepath.Join(dir, "empty"), filepath.Join(dir, "nats")
 	must(t, os.Mkdir(pg, 0o700), os.Mkdir(empty, 0o755), os.Mkdir(nats, 0o755))
-	server, err := postgrestest.StartServer(pg, postgrestest.Options{})
-	must(t, err, server.Stop(), os.Rename(data, base), os.Mkdir(data, 0o700))
-	h.password, err = os.ReadFile(filepath.Join(pg, "password"))
-	must(t, err)
-	h.database, h.stream = mount(t, h.machine, base, data), mount(t, h.machine, empty, nats)
+	h.database, h.password = freshDatabase(t, h.machine, pg)
+	h.stream = mount(t, h.machine, empty, nats)
 }
 
 func start(t *testing.T, dir, addr string, telegram *telegramtest.Server) *cluster.Cluster {
@@ -64,11 +59,12 @@ func TestPrograms(t *testing.T) {
 	c := start(t, dir, address(t), telegram)
 	h.ready = h.machine.Position()
 	h.send(t, c.IngestURL)
+	h.awaitTold(t)
 	off(c)
 	unmounted(t, h.database)
 	unmounted(t, h.stream)
 	chance, n := luck(t), rounds(t, 1)
-	for _, mode := range []Mode{Journalled, Torn} {
+	for _, mode := range disks([]Mode{Journalled, Torn}, Journalled) {
 		t.Run(mode.String(), func(t *testing.T) {
 			var all verdict
 			for _, position := range h.later(t, chance, h.ready, n) {
