@@ -1,69 +1,29 @@
 package natsfaults_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/smalldisk"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
-
-// mountSmall puts a disk of so many MiB at dir. Only root may: others cannot run such a test.
-func mountSmall(t *testing.T, dir string, mib int) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount a small disk")
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=700", mib)); err != nil {
-		t.Fatal("mount a small disk: ", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error("unmount the small disk: ", err)
-		}
-	})
-}
-
-// fill takes all the room there is, as another program's log would.
-func fill(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for chunk := make([]byte, 1<<20); len(chunk) > 0; {
-		if _, err = f.Write(chunk); err != nil {
-			chunk = chunk[:len(chunk)/2]
-		}
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal("filling the disk ended with: ", err)
-	}
-}
 
 // TestDiskFull fills the disk of a nats-server of its own, for longer than two thresholds.
 func TestDiskFull(t *testing.T) {
 	const rounds, lasts = 2, 2*threshold + 2*time.Second
 	w := define(t, 1)
-	disk := filepath.Join(w.dir, w.servers[0].Name)
-	mountSmall(t, disk, 24)
+	disk := smalldisk.Mount(t, filepath.Join(w.dir, w.servers[0].Name), 24)
 	w.run(bus.StreamLimits{MaxBytes: 256 << 20})
 	var refused, folded []time.Duration
 	for range rounds {
 		w.awaitAccepted(t, time.Now(), 2*fleetSize)
-		fill(t, filepath.Join(disk, "another program"))
+		disk.Fill()
 		began := time.Now()
 		await(t, 15*time.Second, "503", func() bool { return w.fleet.refused(began) })
 		refused = append(refused, time.Since(began))
@@ -77,9 +37,7 @@ func TestDiskFull(t *testing.T) {
 		if all := w.fleet.since(from); slices.ContainsFunc(all, func(a answer) bool { return a.status != 503 }) {
 			t.Errorf("some of %d heartbeats were not answered 503 while the disk was full", len(all))
 		}
-		if err := os.Remove(filepath.Join(disk, "another program")); err != nil {
-			t.Fatal(err)
-		}
+		disk.Free()
 		// What /readyz says would be wrong if room alone helped.
 		from = time.Now()
 		await(t, 10*time.Second, "answers while there is room again", func() bool { return len(w.fleet.since(from)) >= fleetSize })
