@@ -21,7 +21,7 @@ import (
 // packages are those whose tests report rows.
 var packages = []string{
 	"./internal/node", "./internal/nodestore/...", "./services/evaluator", "./services/notifier",
-	"./e2e/crashpoint", "./e2e/natsfaults", "./e2e/stepclock", "./e2e/powerloss", "./e2e/chaos",
+	"./e2e/crashpoint", "./e2e/natsfaults", "./e2e/storefaults", "./e2e/stepclock", "./e2e/powerloss", "./e2e/chaos",
 }
 
 func main() {
