@@ -336,8 +336,16 @@ func (w *world) verify() int {
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }
 
+// spread says a median and a maximum, or all there is where that is too little for a median.
 func spread(all []time.Duration) string {
 	slices.Sort(all)
+	if len(all) < 3 {
+		texts := make([]string, len(all))
+		for i, d := range all {
+			texts[i] = round(d).String()
+		}
+		return strings.Join(texts, " and ")
+	}
 	return fmt.Sprintf("%v (median), %v at most", round(all[len(all)/2]), round(all[len(all)-1]))
 }
 
