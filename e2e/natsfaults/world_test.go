@@ -256,6 +256,31 @@ func (w *world) count(kind node.Kind, to node.State) int {
 	return n
 }
 
+// history is what happened besides joining, and what the nodes that were lost had been answered.
+func (w *world) history() string {
+	w.t.Helper()
+	events, err := w.store.Events(w.t.Context(), "", 100000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, e := range slices.Backward(events) {
+		if e.Kind == node.Joined {
+			continue
+		}
+		fmt.Fprintf(&b, "%v %s %s %s %s>%s since %v\n", e.At.Time(), e.ID, e.Kind, e.NodeID, e.From, e.To, e.Since.Time())
+		if e.To != node.Lost {
+			continue
+		}
+		for _, a := range w.fleet.all() {
+			if strings.HasPrefix(a.meta, e.NodeID+"@") && a.at.UnixNano() > int64(e.Since)-int64(threshold) && a.at.UnixNano() < int64(e.At)+int64(threshold) {
+				fmt.Fprintf(&b, "\tsent %v: %d after %v\n", a.at.UTC(), a.status, a.took)
+			}
+		}
+	}
+	return b.String()
+}
+
 // problem is what readiness says of a part of the ingest or the evaluator.
 func (w *world) problem(part string) string {
 	for _, c := range append(w.eval.Checks(), w.ingest.Checks()...) {
