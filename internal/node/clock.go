@@ -37,7 +37,8 @@ type Clock struct {
 func (s Settings) Gap() time.Duration { return min(10*time.Second, s.Threshold/2) }
 
 // tick advances the observation clock to a batch's stamp, or finds that the span before it was blind. Commands do not
-// move the clock: that somebody at the page is heard does not show that a node would be.
+// move the clock: that somebody at the page is heard does not show that a node would be. Nor do batches of an ingest
+// that is unsure: agents may have been answered 503 all the while.
 //
 // Stamps may flip back and forth by a little, at every message. Were each step forward added, W would run ahead of true
 // time, so it follows the highest stamp. It stands still for G at most: further back than that is a blind span, from

@@ -109,7 +109,7 @@ func (f *Fold) Apply(m Message) {
 	f.ordinal = 0
 	p := &f.clock.Position
 	p.Seq = m.Seq
-	if m.Command == nil || f.clock.Torn {
+	if m.Command == nil && !m.Unsure || f.clock.Torn {
 		f.tick(m.Stamp)
 	}
 	p.Stamp = m.Stamp

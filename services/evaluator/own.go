@@ -248,7 +248,8 @@ func (o *owner) listen() {
 	o.looked = now
 }
 
-// heard ends the silence. Commands do not: they come from the page.
+// heard ends the silence. Commands do not: they come from the page. Nor does an ingest that does not know whether it
+// can be heard.
 func (o *owner) heard() {
 	o.looked, o.silence, o.stalled = o.Now(), 0, false
 	o.works(partStream)
@@ -286,7 +287,7 @@ func (o *owner) apply(m bus.Message) error {
 	o.fold.Apply(folded)
 	crashpoint.Here("evaluator.folded")
 	o.metrics.folded(folded, m.Pending)
-	if !m.Command {
+	if !m.Command && !folded.Unsure {
 		o.heard()
 	}
 	return nil

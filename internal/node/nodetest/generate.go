@@ -29,6 +29,7 @@ type generator struct {
 	seq    uint64
 	alive  map[int]bool
 	closed bool // the front door
+	unsure bool // nothing that ingest publishes is acknowledged
 	slow   bool // long steps: hours pass
 	flips  bool // stamps go back at every other message
 	hosts  map[int][]*host
@@ -57,6 +58,7 @@ func (g *generator) step() Step {
 	case g.chance(60):
 		st.Heartbeats = g.batch()
 	}
+	st.Unsure = st.Command == nil && (g.unsure || g.chance(1))
 	return st
 }
 
@@ -88,6 +90,9 @@ func (g *generator) live() {
 	}
 	if g.chance(0.8) {
 		g.closed = !g.closed
+	}
+	if g.chance(1) {
+		g.unsure = !g.unsure && g.chance(30)
 	}
 	if g.chance(0.3) {
 		g.slow = !g.slow

@@ -92,7 +92,7 @@ func (r *reference) step(st Step) {
 		r.epoch++
 	}
 	r.seq, r.ordinal = st.Seq, 0
-	if st.Command == nil || st.Torn {
+	if st.Command == nil && !st.Unsure || st.Torn {
 		r.tick(st)
 	}
 	if len(st.Heartbeats) > 0 {
@@ -119,7 +119,7 @@ func (r *reference) tick(st Step) {
 		r.highest = st.Stamp
 	case st.Torn || d > g || d < -g || time.Duration(r.highest-st.Stamp) > g:
 		r.blindEnd = r.w
-		r.emit(node.Blind, "", "", "", "", max(d, 0) < thr/2)
+		r.emit(node.Blind, "", "", "", "", r.stamp == 0 || max(d, 0) < thr/2)
 		r.highest = st.Stamp
 	case st.Stamp > r.highest:
 		r.w += time.Duration(st.Stamp - r.highest)
