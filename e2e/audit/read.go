@@ -29,17 +29,30 @@ func readStream(ctx context.Context, url string) ([]nodetest.Step, error) {
 	if info.First > 1 {
 		return nil, fmt.Errorf("the stream begins at message %d: the audit needs all of it", info.First)
 	}
-	r, err := b.Consume(ctx, 0, bus.Start{Seq: 1})
+	steps := make([]nodetest.Step, 0, info.Last)
+	for uint64(len(steps)) < info.Last {
+		if steps, err = goOn(ctx, b, steps, info.Last); err != nil {
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return steps, nil
+}
+
+// goOn reads on behind the steps there are, until the consumer ends: a leader may be chosen at any time.
+func goOn(ctx context.Context, b *bus.Bus, steps []nodetest.Step, last uint64) ([]nodetest.Step, error) {
+	r, err := await(ctx, func() (*bus.Reader, error) { return b.Consume(ctx, 0, bus.Start{Seq: uint64(len(steps)) + 1}) })
 	if err != nil {
 		return nil, err
 	}
 	defer r.Stop()
-	steps := make([]nodetest.Step, 0, info.Last)
-	for uint64(len(steps)) < info.Last {
+	for uint64(len(steps)) < last {
 		select {
 		case m, ok := <-r.Messages():
 			if !ok {
-				return nil, fmt.Errorf("read the stream: %w", r.Err())
+				return steps, nil
 			}
 			step, err := translate(m)
 			if err != nil {
@@ -47,7 +60,7 @@ func readStream(ctx context.Context, url string) ([]nodetest.Step, error) {
 			}
 			steps = append(steps, step)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return steps, nil
 		}
 	}
 	return steps, nil

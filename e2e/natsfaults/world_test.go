@@ -324,28 +324,43 @@ func (w *world) stored() map[string]bool {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r, err := w.own.Consume(ctx, 0, bus.Start{Seq: 1})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer r.Stop()
 	stored := make(map[string]bool)
 	for seq := uint64(0); seq < info.Last; {
-		select {
-		case m, open := <-r.Messages():
-			if !open {
-				w.t.Fatalf("the stream ended at %d: %v", seq, r.Err())
-			}
-			seq = m.Seq
+		seq = w.read(ctx, seq+1, info.Last, func(m bus.Message) {
 			b, _ := contract.DecodeBatch(m.Data)
 			for _, h := range b.Heartbeats {
 				stored[h.Meta] = true
 			}
-		case <-ctx.Done():
+		})
+		if ctx.Err() != nil {
 			w.t.Fatal("the stream could not be read")
 		}
 	}
 	return stored
+}
+
+// read reads from one message to another, until the consumer ends: a leader may be chosen at any time. It returns the
+// last message that was read.
+func (w *world) read(ctx context.Context, from, to uint64, each func(bus.Message)) uint64 {
+	r, err := w.own.Consume(ctx, 0, bus.Start{Seq: from})
+	if err != nil {
+		return from - 1
+	}
+	defer r.Stop()
+	for seq := from - 1; ; {
+		select {
+		case m, open := <-r.Messages():
+			if !open {
+				return seq
+			}
+			each(m)
+			if seq = m.Seq; seq >= to {
+				return seq
+			}
+		case <-ctx.Done():
+			return seq
+		}
+	}
 }
 
 // leader is the server that leads the heartbeats stream, nil while there is none.

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +30,7 @@ var packages = []string{
 func main() {
 	out := flag.String("o", "docs/reliability.md", "the `page` to write")
 	minutes := flag.Int("minutes", 10, "how long the random faults of TestChaos go on")
-	rows := flag.String("rows", "", "keep what was seen in this `folder`, and run only what was not green there on this commit")
+	rows := flag.String("rows", "", "keep what was seen in this `folder`, and run only what is not green there; the page names the commits")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -52,7 +54,7 @@ func run(ctx context.Context, out string, minutes int, rowsDir string) error {
 			return fmt.Errorf("folder for rows: %w", err)
 		}
 	}
-	if err := test(ctx, rowsDir, page.Commit, minutes); err != nil {
+	if page.Commit, err = test(ctx, rowsDir, page.Commit, minutes); err != nil {
 		return fmt.Errorf("%w; the page was not written; go on with -rows %s", err, rowsDir)
 	}
 	rows, err := reliability.Read(rowsDir)
@@ -70,18 +72,20 @@ func run(ctx context.Context, out string, minutes int, rowsDir string) error {
 	return nil
 }
 
-// test runs the packages one after another, since they measure times. What was green on this commit is not run again.
-func test(ctx context.Context, rows, commit string, minutes int) error {
+// test runs the packages one after another, since they measure times. It returns the commits that they were green on.
+func test(ctx context.Context, rows, commit string, minutes int) (commits string, err error) {
 	var failed []string
+	green := make(map[string]int)
 	for i, p := range packages {
 		dir := filepath.Join(rows, strings.NewReplacer("./", "", "/...", "", "/", "-").Replace(p))
 		done := filepath.Join(dir, "green")
-		if c, err := os.ReadFile(done); err == nil && string(c) == commit {
-			fmt.Printf("[%d/%d] %s was green\n", i+1, len(packages), p)
+		if c, err := os.ReadFile(done); err == nil {
+			fmt.Printf("[%d/%d] %s was green on %s\n", i+1, len(packages), p, c)
+			green[string(c)]++
 			continue
 		}
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
-			return fmt.Errorf("folder for rows: %w", err)
+			return "", fmt.Errorf("folder for rows: %w", err)
 		}
 		fmt.Printf("[%d/%d] %s, %s\n", i+1, len(packages), p, time.Now().Format("15:04:05 MST"))
 		cmd := exec.CommandContext(ctx, "go", "test", "-count", "1", "-p", "1", "-parallel", "4", "-timeout", "0", p)
@@ -89,19 +93,24 @@ func test(ctx context.Context, rows, commit string, minutes int) error {
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			if ctx.Err() != nil {
-				return errors.New("interrupted")
+				return "", errors.New("interrupted")
 			}
 			failed = append(failed, p)
 			continue
 		}
 		if err := os.WriteFile(done, []byte(commit), 0o600); err != nil {
-			return fmt.Errorf("note that %s was green: %w", p, err)
+			return "", fmt.Errorf("note that %s was green: %w", p, err)
 		}
+		green[commit]++
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("tests failed in %s", strings.Join(failed, ", "))
+		return "", fmt.Errorf("tests failed in %s", strings.Join(failed, ", "))
 	}
-	return nil
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(green)) {
+		parts = append(parts, fmt.Sprintf("%s (%d packages)", c, green[c]))
+	}
+	return strings.Join(parts, ", "), nil
 }
 
 func commit(ctx context.Context) (string, error) {
