@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
+	github.com/gensyn-monitor/gensyn-monitor/agent v0.0.0
 	github.com/gensyn-monitor/gensyn-monitor/contract v0.0.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gofrs/flock v0.13.1
@@ -59,3 +60,5 @@ require (
 )
 
 replace github.com/gensyn-monitor/gensyn-monitor/contract => ./contract
+
+replace github.com/gensyn-monitor/gensyn-monitor/agent => ./agent

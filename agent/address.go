@@ -27,19 +27,22 @@ type Address struct {
 }
 
 // NewAddress makes a finder that fetches command when it is an http(s) address and else runs it in a shell.
-func NewAddress(command, version string, now func() time.Time) *Address {
-	return &Address{command: command, now: now, http: &http.Client{Transport: oneShot{version}}}
+func NewAddress(command, version string, now func() time.Time, transport http.RoundTripper) *Address {
+	return &Address{command: command, now: now, http: &http.Client{Transport: oneShot{version, transport}}}
 }
 
 // oneShot fetches as what it is, over a connection of its own: an hour is too long to keep one.
-type oneShot struct{ version string }
+type oneShot struct {
+	version string
+	http.RoundTripper
+}
 
 func (o oneShot) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Close = true
 	r.Header.Set("User-Agent", "gensyn-agent/"+o.version)
 	r.Header.Set("Accept", "text/plain, */*;q=0.5")
-	return http.DefaultTransport.RoundTrip(r)
+	return o.RoundTripper.RoundTrip(r)
 }
 
 // Find returns the address, or "" when it is not known. It takes at most 5 seconds.

@@ -10,7 +10,7 @@ import (
 // finder makes an Address whose clock the test moves.
 func finder(command string) (*Address, *time.Time) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return NewAddress(command, "1.2.3", func() time.Time { return now }), &now
+	return NewAddress(command, "1.2.3", func() time.Time { return now }, NewTransport(Proxies{}, nil)), &now
 }
 
 func TestAddressOfAServer(t *testing.T) {

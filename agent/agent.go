@@ -1,4 +1,4 @@
-// Package agent watches one node and reports it to a monitor, heartbeat by heartbeat.
+// Package agent watches the nodes of one machine and reports them to a monitor, heartbeat by heartbeat.
 package agent
 
 import (
@@ -8,45 +8,50 @@ import (
 	"log"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/agent/ondown"
 	"github.com/gensyn-monitor/gensyn-monitor/agent/probe"
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
-)
-
-// The statuses an agent reports.
-const (
-	StatusUp   = "UP"
-	StatusDown = "DOWN"
 )
 
 // jitter is how far an interval may stray, as a share of it: so that a thousand agents do not report at one instant.
 const jitter = 0.05
 
-// The waits between attempts to deliver one report, when the server names none.
+// The waits between attempts to deliver one report, when the server names none: a random part of the first, then of the
+// double, and so on to the last.
 const (
 	firstBackoff = time.Second
 	mostBackoff  = 15 * time.Second
 )
 
-// Options are the parts of an Agent. Config, Probes and Send are required.
+// Options are the parts of an Agent. Config, Profile and Send are required.
 type Options struct {
 	Config  Config
 	Version string
-	Probes  []probe.Probe
+	Profile probe.Profile
 	Send    func(ctx context.Context, h contract.Heartbeat) error
-	Address func(ctx context.Context) string // of this machine; nil: unknown
-	Boot    func() (id string, seq int64)    // nil: unknown
-	Log     *log.Logger                      // nil: stderr
-	Now     func() time.Time                 // nil: time.Now
-	Random  func() float64                   // in [0,1); nil: math/rand
+	Metrics func(ctx context.Context) contract.Metrics // of this machine; nil: none
+	Offset  func() (time.Duration, bool)               // of the server's clock; nil: unknown
+	Address func(ctx context.Context) string           // of this machine; nil: unknown
+	Boot    func() (id string, seq int64)              // nil: unknown
+	State   *State                                     // nil: nothing is kept
+	OnDown  *ondown.Command                            // runs Config.OnDown; nil: it does not run
+	Mask    func(text string) string                   // hides secrets; nil: nothing is hidden
+	Rest    func()                                     // called before each wait for the next heartbeat; nil: nothing
+	Log     *log.Logger                                // nil: stderr
+	Now     func() time.Time                           // nil: time.Now
+	Random  func() float64                             // in [0,1); nil: math/rand
 }
 
 // Agent collects reports and delivers them. It is used by one goroutine at a time.
 type Agent struct {
 	Options
 	journal journal
+	runner  *ondown.Runner                  // nil while it does not run
+	runs    map[string]*contract.CommandRun // the last one of each node
+	beats   int
+	unkept  string // why the state could not be kept, as last logged
 }
 
 // New makes an agent.
@@ -66,84 +71,76 @@ func New(o Options) *Agent {
 	if o.Boot == nil {
 		o.Boot = func() (string, int64) { return "", 0 }
 	}
-	return &Agent{Options: o, journal: journal{log: o.Log, now: o.Now}}
-}
-
-// Local makes an agent for this machine, and a function that frees what it holds.
-func Local(c Config, version string, logger *log.Logger) (*Agent, func()) {
-	client := NewClient(c.ServerURL, c.Secret, version)
-	a := New(Options{
-		Config:  c,
-		Version: version,
-		Probes:  LocalProbes(c),
-		Send:    client.Send,
-		Address: NewAddress(c.IPCommand, version, time.Now).Find,
-		Boot:    NewBoot("/proc").Now,
-		Log:     logger,
-	})
-	return a, client.Close
-}
-
-// LocalProbes are the checks of this machine that make a node UP when all pass.
-func LocalProbes(c Config) []probe.Probe {
-	probes := []probe.Probe{
-		&probe.Screen{Name: c.ScreenName, Sockets: "/run/screen/S-*", ProcRoot: "/proc", List: probe.ListScreens},
-		&probe.Process{Pattern: probe.RLSwarm, Root: "/proc", Self: os.Getpid()},
+	if o.Offset == nil {
+		o.Offset = func() (time.Duration, bool) { return 0, false }
 	}
-	if c.CheckPort {
-		probes = append(probes, &probe.Port{Number: c.Port})
+	if o.State == nil {
+		o.State, _ = OpenState("") // keeps nothing, so it cannot fail
 	}
-	return probes
+	if o.Mask == nil {
+		o.Mask = func(text string) string { return text }
+	}
+	if o.Rest == nil {
+		o.Rest = func() {}
+	}
+	return &Agent{Options: o,
+		journal: journal{log: o.Log, now: o.Now, told: make(map[string]string)},
+		runs:    make(map[string]*contract.CommandRun)}
 }
 
 // Run reports at once and then every interval until ctx ends. Troubles are logged, never returned.
 func (a *Agent) Run(ctx context.Context) {
-	for ctx.Err() == nil {
+	a.watchDown()
+	for gap := a.firstGap(); ctx.Err() == nil; gap = a.stray(a.Config.Interval, jitter) {
 		begun := a.Now()
-		if h, err := a.report(ctx, a.Config.Interval); err == nil {
-			a.journal.accepted(h)
-		}
-		next := begun.Add(a.stray(a.Config.Interval, jitter))
-		wait(ctx, next.Sub(a.Now()))
+		// Troubles are in the journal.
+		_ = a.beat(ctx, a.Config.Interval)
+		a.Rest()
+		wait(ctx, begun.Add(gap).Sub(a.Now()))
 	}
+	a.stopDown()
+}
+
+// firstGap is the time from the first heartbeat to the second: any part of the interval, so that agents of machines
+// that were switched on together do not report together ever after.
+func (a *Agent) firstGap() time.Duration {
+	return time.Duration((0.1 + 0.9*a.Random()) * float64(a.Config.Interval))
 }
 
 // Once reports one time, trying again for less than an interval. It returns nil when the monitor accepted the report;
 // an error has been logged.
-func (a *Agent) Once(ctx context.Context) error {
-	h, err := a.report(ctx, 0)
-	if err == nil {
-		a.journal.accepted(h)
-	}
-	return err
-}
+func (a *Agent) Once(ctx context.Context) error { return a.beat(ctx, 0) }
 
-// report collects and sends until it is accepted, refused for good, or time for the next. Each attempt tells anew how
-// the node is, so that no old state arrives after a newer one. Failures go to the journal.
-func (a *Agent) report(ctx context.Context, interval time.Duration) (contract.Heartbeat, error) {
+// beat collects and sends until all is accepted, refused for good, or time for the next. Each attempt tells anew how
+// the nodes are, so that no old state arrives after a newer one. Failures go to the journal.
+func (a *Agent) beat(ctx context.Context, interval time.Duration) error {
+	a.beats++
 	deadline := a.Now().Add(lastAttempt(a.Config.Interval))
-	for backoff := firstBackoff; ; backoff = min(2*backoff, mostBackoff) {
-		h := a.Collect(ctx, interval)
+	accepted := make(map[string]bool)
+	for backoff, first := firstBackoff, true; ; backoff, first = min(2*backoff, mostBackoff), false {
+		seen := a.look(ctx)
 		// What was seen while stopping means nothing.
 		if ctx.Err() != nil {
-			return h, ctx.Err()
+			return ctx.Err()
 		}
-		err := a.Send(ctx, h)
+		if first {
+			a.observeDown(ctx, seen.reports)
+		}
+		err := a.deliver(ctx, a.heartbeats(ctx, seen, interval), accepted)
 		if err == nil || ctx.Err() != nil {
-			return h, err
+			return err
 		}
-		a.journal.failed(err.Error())
 		failure, ok := errors.AsType[*SendError](err)
 		if !ok || !failure.Retry {
-			return h, err
+			return err
 		}
 		// Never earlier than the server asks, and not all agents at once.
-		pause := a.stray(backoff, 0.5)
+		pause := time.Duration(a.Random() * float64(backoff))
 		if failure.RetryAfter > 0 {
 			pause = failure.RetryAfter + time.Duration(a.Random()*float64(firstBackoff))
 		}
 		if a.Now().Add(pause).After(deadline) || !wait(ctx, pause) {
-			return h, err
+			return err
 		}
 	}
 }
@@ -153,24 +150,53 @@ func lastAttempt(interval time.Duration) time.Duration {
 	return interval - min(requestTimeout, interval/2)
 }
 
-// Collect looks at the node. interval is that between heartbeats, 0 when there is none.
-func (a *Agent) Collect(ctx context.Context, interval time.Duration) contract.Heartbeat {
-	h := contract.Heartbeat{
-		NodeID:      a.Config.NodeID,
-		Meta:        a.Config.Meta,
-		Status:      StatusUp,
-		IntervalSec: interval.Seconds(),
-		Agent:       contract.Agent{Version: a.Version, OS: runtime.GOOS, Arch: runtime.GOARCH},
+// deliver sends the heartbeats that are not accepted yet, and notes those that are. One that is refused does not keep
+// the others back; a server that takes none is asked once. The error is the first, or rather one that may pass.
+func (a *Agent) deliver(ctx context.Context, hs []contract.Heartbeat, accepted map[string]bool) error {
+	var trouble error
+	var took []contract.Heartbeat
+	blocked := false
+	for _, h := range hs {
+		if accepted[h.NodeID] {
+			continue
+		}
+		err := trouble
+		if !blocked {
+			h.Annotations = a.State.due(h, a.beats)
+			err = a.Send(ctx, h)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			accepted[h.NodeID] = true
+			a.State.delivered(h)
+			took = append(took, h)
+			continue
+		}
+		a.State.undelivered(h, a.Now().UnixMilli(), a.beats)
+		failure, ok := errors.AsType[*SendError](err)
+		if passing := ok && failure.Retry; passing && !blocked {
+			trouble, blocked = err, true
+		} else if trouble == nil {
+			trouble = err
+		}
 	}
-	h.BootID, h.Seq = a.Boot()
-	address := make(chan string, 1)
-	go func() { address <- a.Address(ctx) }()
-	v := probe.Verdict(probe.CheckAll(ctx, a.Probes))
-	if !v.Passed() {
-		h.Status, h.Reason, h.Evidence = StatusDown, v.Reason, v.Evidence
+	a.keep()
+	a.journal.attempt(trouble, took, len(hs) > 1)
+	return trouble
+}
+
+// keep writes the state. A trouble is logged when it changes.
+func (a *Agent) keep() {
+	text := ""
+	if err := a.State.Save(); err != nil {
+		text = err.Error()
 	}
-	h.IP = <-address
-	return h
+	if text != a.unkept && text != "" {
+		a.Log.Printf("%s: what the monitor does not hear is forgotten with the next restart", text)
+	}
+	a.unkept = text
 }
 
 // stray returns d give or take a share of it.
@@ -190,7 +216,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// describe is a report in a few words.
+// describe is a heartbeat in a few words.
 func describe(h contract.Heartbeat) string {
 	if h.Reason == "" {
 		return h.Status

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,19 +23,32 @@ type rig struct {
 	at     []time.Duration // when, since the begin
 	answer func(n int) error
 	node   probe.Result
+	look   func(ctx context.Context) []probe.Report // rather than node
 	random float64
 	out    bytes.Buffer
 }
 
-// Check makes the rig a probe.
-func (r *rig) Check(context.Context) probe.Result { return r.node }
+// Probe makes the rig a profile.
+func (r *rig) Probe(ctx context.Context) ([]probe.Report, []probe.Finding) {
+	if r.look != nil {
+		return r.look(ctx), nil
+	}
+	report := probe.Report{Status: probe.StatusUp, Reason: r.node.Reason, Evidence: r.node.Evidence}
+	if !r.node.Passed() {
+		report.Status = probe.StatusDown
+	}
+	return []probe.Report{report}, nil
+}
+
+// Forget makes the rig a profile.
+func (r *rig) Forget(string) error { return errors.New("not known") }
 
 func newRig(interval time.Duration) *rig {
 	r := &rig{begun: time.Now(), answer: func(int) error { return nil }, random: 0.5}
 	r.Agent = New(Options{
 		Config:  Config{NodeID: "n", Meta: "m", Interval: interval},
 		Version: "1.2.3",
-		Probes:  []probe.Probe{r},
+		Profile: r,
 		Send:    r.send,
 		Address: func(context.Context) string { return "192.0.2.7" },
 		Boot:    func() (string, int64) { return "boot", time.Since(r.begun).Milliseconds() + 1 },
@@ -84,7 +98,7 @@ func TestCollect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
 		r.Config.Secret = "hunter2"
-		h := r.Collect(t.Context(), time.Minute)
+		h := r.Collect(t.Context(), time.Minute)[0]
 		if h.NodeID != "n" || h.Meta != "m" || h.IP != "192.0.2.7" || h.Status != "UP" || h.Reason != "" || h.Evidence != "" {
 			t.Errorf("%+v", h)
 		}
@@ -92,7 +106,7 @@ func TestCollect(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 		r.node = probe.Result{Reason: "no_screen", Evidence: "none"}
-		if h := r.Collect(t.Context(), 0); h.Status != "DOWN" || h.Reason != "no_screen" || h.Evidence != "none" || h.IntervalSec != 0 {
+		if h := r.Collect(t.Context(), 0)[0]; h.Status != "DOWN" || h.Reason != "no_screen" || h.Evidence != "none" || h.IntervalSec != 0 {
 			t.Errorf("%+v", h)
 		}
 	})
@@ -102,7 +116,7 @@ func TestRunReportsAtOnceAndEveryInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
 		r.runFor(t, 150*time.Second)
-		r.wantTimes(t, 0, time.Minute, 2*time.Minute)
+		r.wantTimes(t, 0, 33*time.Second, 93*time.Second)
 		for _, h := range r.sent {
 			if h.IntervalSec != 60 {
 				t.Errorf("%+v", h)
@@ -112,14 +126,44 @@ func TestRunReportsAtOnceAndEveryInterval(t *testing.T) {
 	})
 }
 
-func TestIntervalsStrayByFivePercent(t *testing.T) {
-	for random, want := range map[float64]time.Duration{0: 57 * time.Second, 0.5: time.Minute, 1: 63 * time.Second} {
+// TestIntervalsStray: the first may be of any length, so that machines that started together drift apart; the others
+// stray by five percent.
+func TestIntervalsStray(t *testing.T) {
+	for random, want := range map[float64][]time.Duration{
+		0: {6 * time.Second, 63 * time.Second}, 0.5: {33 * time.Second, 93 * time.Second}, 1: {time.Minute, 123 * time.Second},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(time.Minute)
 			r.random = random
-			r.runFor(t, 70*time.Second)
-			r.wantTimes(t, 0, want)
+			r.runFor(t, 125*time.Second)
+			if len(r.at) > 3 {
+				r.at = r.at[:3]
+			}
+			r.wantTimes(t, append([]time.Duration{0}, want...)...)
 		})
+	}
+}
+
+// TestAThousandAgentsDoNotReportTogether: machines that were switched on at one instant.
+func TestAThousandAgentsDoNotReportTogether(t *testing.T) {
+	const agents, interval = 1000, time.Minute
+	perSecond := make(map[time.Duration]int)
+	chance := rand.New(rand.NewPCG(1, 2))
+	for range agents {
+		a := New(Options{Config: Config{Interval: interval}, Random: chance.Float64})
+		at := a.firstGap()
+		for range 10 {
+			perSecond[at.Truncate(time.Second)]++
+			at += a.stray(interval, jitter)
+		}
+	}
+	most := 0
+	for _, n := range perSecond {
+		most = max(most, n)
+	}
+	// Evenly spread they would be 17 a second.
+	if most > 50 {
+		t.Errorf("%d of %d heartbeats in one second", most, agents)
 	}
 }
 
@@ -131,7 +175,7 @@ func TestASlowReportDoesNotShiftTheNext(t *testing.T) {
 			return nil
 		}
 		r.runFor(t, 150*time.Second)
-		r.wantTimes(t, 0, time.Minute, 2*time.Minute)
+		r.wantTimes(t, 0, 33*time.Second, 93*time.Second)
 	})
 }
 
@@ -141,6 +185,7 @@ func TestRetriesBackOffWithinTheInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
 		r.answer = func(int) error { return busy }
+		r.random = 1
 		r.runFor(t, 70*time.Second)
 		s := time.Second
 		r.wantTimes(t, 0, 1*s, 3*s, 7*s, 15*s, 30*s, 45*s, 60*s, 61*s, 63*s, 67*s)
@@ -151,7 +196,7 @@ func TestRetriesBackOffWithinTheInterval(t *testing.T) {
 func TestRetriesStray(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
-		r.random = 0
+		r.random = 0.25 // full jitter: any part of the wait
 		r.answer = func(n int) error {
 			if n < 3 {
 				return busy
@@ -159,14 +204,14 @@ func TestRetriesStray(t *testing.T) {
 			return nil
 		}
 		r.runFor(t, 10*time.Second)
-		r.wantTimes(t, 0, time.Second/2, 3*time.Second/2)
+		r.wantTimes(t, 0, time.Second/4, 3*time.Second/4)
 	})
 }
 
 func TestRetryAfterIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
-		r.random = 0
+		r.random = 0.25
 		r.answer = func(n int) error {
 			if n == 1 {
 				return &SendError{Text: "busy", Retry: true, RetryAfter: 7 * time.Second}
@@ -174,7 +219,7 @@ func TestRetryAfterIsKept(t *testing.T) {
 			return nil
 		}
 		r.runFor(t, 10*time.Second)
-		r.wantTimes(t, 0, 7*time.Second)
+		r.wantTimes(t, 0, 7250*time.Millisecond)
 		r.wantLog(t, "heartbeat not accepted: busy", "heartbeats are accepted again after 7s", "heartbeat accepted: UP")
 	})
 }
@@ -183,8 +228,8 @@ func TestALongRetryAfterWaitsForTheNextInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
 		r.answer = func(int) error { return &SendError{Text: "busy", Retry: true, RetryAfter: time.Hour} }
-		r.runFor(t, 90*time.Second)
-		r.wantTimes(t, 0, time.Minute)
+		r.runFor(t, 80*time.Second)
+		r.wantTimes(t, 0, 33*time.Second)
 	})
 }
 
@@ -209,8 +254,8 @@ func TestRefusalsWaitForTheNextInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
 		r.answer = func(int) error { return &SendError{Text: "the server answered 401"} }
-		r.runFor(t, 150*time.Second)
-		r.wantTimes(t, 0, time.Minute, 2*time.Minute)
+		r.runFor(t, 140*time.Second)
+		r.wantTimes(t, 0, 33*time.Second, 93*time.Second)
 		r.wantLog(t, "heartbeat not accepted: the server answered 401")
 	})
 }
@@ -231,10 +276,10 @@ func TestATroubleIsToldWhenItChangesThenAfterTenMinutesThenHourly(t *testing.T) 
 		r.wantLog(t,
 			"heartbeat not accepted: one",
 			"heartbeat still not accepted: two",
-			"still failing for 12m0s: two",
-			"still failing for 1h12m0s: two",
-			"still failing for 2h12m0s: two",
-			"heartbeats are accepted again after 2h30m0s",
+			"still failing for 11m33s: two",
+			"still failing for 1h11m33s: two",
+			"still failing for 2h11m33s: two",
+			"heartbeats are accepted again after 2h29m33s",
 			"heartbeat accepted: UP",
 		)
 	})
@@ -256,18 +301,13 @@ func TestAChangeOfTheNodeIsLogged(t *testing.T) {
 	})
 }
 
-// stopping fails when the agent stops, as a killed command would.
-type stopping struct{}
-
-func (stopping) Check(ctx context.Context) probe.Result {
-	<-ctx.Done()
-	return probe.Result{Reason: "no_screen"}
-}
-
 func TestWhatIsSeenWhileStoppingIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
-		r.Probes = []probe.Probe{stopping{}}
+		r.look = func(ctx context.Context) []probe.Report { // as a killed command would
+			<-ctx.Done()
+			return []probe.Report{{Status: probe.StatusDown, Reason: "no_screen"}}
+		}
 		r.runFor(t, time.Second)
 		r.wantTimes(t)
 		r.wantLog(t)
@@ -309,6 +349,7 @@ func TestOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(time.Minute)
+				r.random = 1
 				r.answer = tt.answer
 				if err := r.Once(t.Context()); !errors.Is(err, tt.want) {
 					t.Errorf("error %v, want %v", err, tt.want)
@@ -329,23 +370,5 @@ func TestTheLastAttemptEndsBeforeTheNextReport(t *testing.T) {
 		if got := lastAttempt(interval); got != want {
 			t.Errorf("%v: %v, want %v", interval, got, want)
 		}
-	}
-}
-
-func TestLocalProbes(t *testing.T) {
-	c := Config{ScreenName: "swarm", Port: 3001}
-	if n := len(LocalProbes(c)); n != 2 {
-		t.Errorf("%d probes without the port", n)
-	}
-	c.CheckPort = true
-	probes := LocalProbes(c)
-	if len(probes) != 3 {
-		t.Fatalf("%d probes with the port", len(probes))
-	}
-	if s, ok := probes[0].(*probe.Screen); !ok || s.Name != "swarm" {
-		t.Errorf("%#v", probes[0])
-	}
-	if p, ok := probes[2].(*probe.Port); !ok || p.Number != 3001 {
-		t.Errorf("%#v", probes[2])
 	}
 }

@@ -57,3 +57,23 @@ func TestBootOfThisMachine(t *testing.T) {
 		t.Errorf("%q, %d after %q, %d: %d ms later", again, second, id, first, passed)
 	}
 }
+
+// TestAProcessStandsInForABoot where the system tells none, and only there.
+func TestAProcessStandsInForABoot(t *testing.T) {
+	b := (&Boot{proc: t.TempDir(), clock: func() int64 { return 0 }}).OrProcess()
+	id, seq := b.Now()
+	again, later := b.Now()
+	if len(id) < 20 || again != id || seq < 1 || later < seq {
+		t.Errorf("%q, %d, then %q, %d", id, seq, again, later)
+	}
+	other, _ := (&Boot{proc: t.TempDir(), clock: func() int64 { return 0 }}).OrProcess().Now()
+	if other == id {
+		t.Error("two processes are one")
+	}
+	if runtime.GOOS == "linux" {
+		known, _ := NewBoot("/proc").Now()
+		if got, _ := NewBoot("/proc").OrProcess().Now(); got != known {
+			t.Errorf("%q though the system tells %q", got, known)
+		}
+	}
+}

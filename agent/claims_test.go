@@ -39,7 +39,7 @@ func TestARedirectNamesAnAddressThatCanBeSet(t *testing.T) {
 }
 
 func TestANodeIDOfBlanksIsRefused(t *testing.T) {
-	_, err := Load(with(map[string]string{"NODE_ID": "  "}), nil, host)
+	_, err := load(with(map[string]string{"NODE_ID": "  "}))
 	if err == nil || !strings.Contains(err.Error(), `NODE_ID="  " is not allowed`) {
 		t.Errorf("error %v", err)
 	}
@@ -79,8 +79,7 @@ func (silent) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func TestALookUpTakesFiveSecondsAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := NewAddress("http://a.example", "1.2.3", time.Now)
-		a.http.Transport = silent{}
+		a := NewAddress("http://a.example", "1.2.3", time.Now, silent{})
 		begun := time.Now()
 		if got := a.Find(t.Context()); got != "" || time.Since(begun) != 5*time.Second {
 			t.Errorf("%q after %v", got, time.Since(begun))
@@ -100,23 +99,18 @@ func TestALookUpKeepsNoConnection(t *testing.T) {
 	}
 }
 
-// late passes after a while.
-type late time.Duration
-
-func (l late) Check(context.Context) probe.Result {
-	time.Sleep(time.Duration(l))
-	return probe.Result{}
-}
-
 func TestTheAddressIsLookedUpBesideTheProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(time.Minute)
-		r.Probes = []probe.Probe{late(3 * time.Second)}
+		r.look = func(context.Context) []probe.Report {
+			time.Sleep(3 * time.Second)
+			return []probe.Report{{Status: probe.StatusUp}}
+		}
 		r.Address = func(context.Context) string {
 			time.Sleep(4 * time.Second)
 			return "192.0.2.7"
 		}
-		h := r.Collect(t.Context(), time.Minute)
+		h := r.Collect(t.Context(), time.Minute)[0]
 		if took := time.Since(r.begun); took != 4*time.Second || h.IP != "192.0.2.7" {
 			t.Errorf("%+v after %v, want the 4 s of the slower", h, took)
 		}

@@ -65,7 +65,7 @@ func says(status int, body string, header ...string) http.HandlerFunc {
 
 func client(t *testing.T, url string) *Client {
 	t.Helper()
-	c := NewClient(url, "hunter2", "1.2.3")
+	c := NewClient(url, "hunter2", "1.2.3", NewTransport(Proxies{}, nil))
 	t.Cleanup(c.Close)
 	return c
 }
@@ -166,7 +166,9 @@ func TestAnswers(t *testing.T) {
 				t.Fatalf("error %v", err)
 			}
 			tt.want.Text = strings.ReplaceAll(tt.want.Text, "HOST", strings.TrimPrefix(s.URL, "http://"))
-			if *got != tt.want {
+			answer := httptest.NewRecorder()
+			tt.answer(answer, httptest.NewRequest("POST", "/", nil))
+			if tt.want.Status = answer.Code; *got != tt.want {
 				t.Errorf("%+v\nwant %+v", *got, tt.want)
 			}
 			if n := len(s.got()); n != 1 {

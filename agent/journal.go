@@ -17,21 +17,33 @@ const (
 type journal struct {
 	log     *log.Logger
 	now     func() time.Time
-	told    string    // the last report told
-	trouble string    // why heartbeats are not accepted, "" when they are
-	since   time.Time // when the trouble began, whatever its first reason was
+	told    map[string]string // the last report told of each node
+	trouble string            // why heartbeats are not accepted, "" when they are
+	since   time.Time         // when the trouble began, whatever its first reason was
 	remind  time.Time
 }
 
-// accepted takes a report that was accepted.
-func (j *journal) accepted(h contract.Heartbeat) {
-	if j.trouble != "" {
+// attempt takes the heartbeats that one attempt delivered, and why others were not accepted. several says that there are
+// several nodes, so that the log must name them.
+func (j *journal) attempt(trouble error, accepted []contract.Heartbeat, several bool) {
+	if trouble != nil {
+		j.failed(trouble.Error())
+	} else if j.trouble != "" {
 		j.log.Printf("heartbeats are accepted again after %v", j.lasted())
 		j.trouble = ""
 	}
-	if d := describe(h); d != j.told {
+	for _, h := range accepted {
+		// The evidence of a node that works well changes with every round.
+		brief := h.Status + " " + h.Reason
+		if brief == j.told[h.NodeID] {
+			continue
+		}
+		j.told[h.NodeID] = brief
+		d := describe(h)
+		if several {
+			d = h.NodeID + " is " + d
+		}
 		j.log.Printf("heartbeat accepted: %s", d)
-		j.told = d
 	}
 }
 

@@ -23,6 +23,14 @@ var golden = map[string]any{
 		Metrics: json.RawMessage(`{"load1":0.5}`), Workload: json.RawMessage(`{"peer":"Qm1"}`),
 	},
 	"heartbeat_first": &contract.Heartbeat{NodeID: "gpu-2-gensyn", IP: "192.0.2.7", Meta: "rack 4", Status: "UP"},
+	"heartbeat_annotated": &contract.Heartbeat{
+		NodeID: "gpu-3-gensyn", Status: "UP",
+		Annotations: []contract.Annotation{
+			{At: 1767225600123, Status: "DOWN", Reason: "no_process", Evidence: "no launcher runs"},
+			{At: 1767225612000, Status: contract.StatusCommand, Reason: "on_down_ended", Evidence: "exit status 0 after 4s"},
+			{At: 1767225660123, Status: "UP"},
+		},
+	},
 	"heartbeat_least": &contract.Heartbeat{NodeID: "n"},
 	"batch": &contract.Batch{
 		V: 1, Ingest: "ingest-0", Accepted: 2, Refused: map[string]int{"401": 412, "400": 1},
@@ -49,7 +57,42 @@ var golden = map[string]any{
 		V: 1, ID: "2:0:983:0", Kind: "doubled", NodeID: "a", From: "up", To: "up", Reason: "boot_ids",
 		Evidence: "203.0.113.5, 203.0.113.9", AtUnixMs: 1767225600123,
 	},
+	"metrics":  metrics(),
+	"workload": workload(),
+	"workload_running": &contract.Workload{
+		Kind: "rl-swarm", Phase: "crashed", OnDown: &contract.CommandRun{Running: true},
+	},
 	"event_quiet": &contract.Event{V: 1, ID: "2:0:982:1", Kind: "blind", AtUnixMs: 1767225600123, Quiet: true},
+}
+
+func metrics() *contract.Metrics {
+	return &contract.Metrics{
+		CPUs: 16, CPUPercent: new(12.5), Load1: new(0.0), Load5: new(1.25), Load15: new(2.5),
+		MemTotalBytes: 64 << 30, MemUsedBytes: 20 << 30, SwapTotalBytes: 8 << 30, SwapUsedBytes: 1 << 20,
+		OOMKills: new(int64(0)), UptimeSec: 86400.5,
+		Disk: &contract.Disk{Path: "/", TotalBytes: 500 << 30, FreeBytes: 0},
+		GPUs: []contract.GPU{
+			{
+				Name: "NVIDIA GeForce RTX 4090", UsePercent: new(0.0), MemUsedBytes: new(int64(1 << 30)),
+				MemTotalBytes: new(int64(24 << 30)), TempCelsius: new(41.0), PowerWatts: new(22.75),
+			},
+			{Name: "Tesla K80"},
+		},
+		ClockOffsetSec: new(-1.5),
+	}
+}
+
+func workload() *contract.Workload {
+	return &contract.Workload{
+		Kind: "rl-swarm", Phase: "waiting", PhaseSec: 1860, Round: 39512, RoundAgeSec: 61.5, NextSec: 640,
+		PeerID: "QmRAFupGJwJB8mGG6eNsAbo1CQeAGQeEWqZTvALybgBetc", PeerName: "jagged spotted mandrill",
+		Model: "Gensyn/Qwen2.5-0.5B-Instruct", Version: "rgym", Supervisor: "screen:gensyn", Dir: "/root/rl-swarm",
+		UptimeSec: 7200, RSSBytes: 5 << 30, Restarts: 2,
+		Disk: &contract.Disk{Path: "/root/rl-swarm", TotalBytes: 500 << 30, FreeBytes: 100 << 30},
+		OnDown: &contract.CommandRun{
+			AtUnixMs: 1767225612000, TookSec: 4.5, Reason: "on_down_failed", Result: "exit status 1 after 4.5s: no space left",
+		},
+	}
 }
 
 func read(t *testing.T, name string) []byte {
@@ -107,7 +150,8 @@ func TestEveryFieldIsGolden(t *testing.T) {
 		all.Write(read(t, name))
 	}
 	for _, m := range []any{
-		contract.Heartbeat{}, contract.Agent{}, contract.Batch{}, contract.Command{}, contract.Event{},
+		contract.Heartbeat{}, contract.Annotation{}, contract.Agent{}, contract.Batch{}, contract.Command{}, contract.Event{},
+		contract.Metrics{}, contract.Workload{}, contract.Disk{}, contract.GPU{}, contract.CommandRun{},
 	} {
 		for f := range reflect.TypeOf(m).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -13,6 +13,7 @@ const (
 	MaxReasonBytes   = 64
 	MaxEvidenceBytes = 512
 	MaxReportBytes   = 8 << 10 // metrics and workload, each
+	MaxAnnotations   = 20      // further ones of one heartbeat are dropped: an agent sends them with the next
 )
 
 // Heartbeat is one report of an agent about one node.
@@ -31,6 +32,20 @@ type Heartbeat struct {
 	Agent       Agent           `json:"agent,omitzero"`
 	Metrics     json.RawMessage `json:"metrics,omitempty"`  // an object of the agent's, shown, never judged
 	Workload    json.RawMessage `json:"workload,omitempty"` // likewise
+	Annotations []Annotation    `json:"annotations,omitempty"`
+}
+
+// StatusCommand is the status of an Annotation that tells how a command of the agent ended.
+const StatusCommand = "COMMAND"
+
+// Annotation is what happened to a node while its agent could not say so: a change of status, or the end of a command
+// that the agent ran. It is shown with the agent's own time, never judged. The same one may be sent again: node, at and
+// status tell which it is.
+type Annotation struct {
+	At       int64  `json:"at"`     // Unix milliseconds by the agent's clock
+	Status   string `json:"status"` // as in a heartbeat, or StatusCommand
+	Reason   string `json:"reason,omitempty"`
+	Evidence string `json:"evidence,omitempty"`
 }
 
 // Agent names the program that sent a heartbeat.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks, from Debian's packages: a Postgres server, Chromium, libfaketime,
-# which gives a Postgres server a clock of its own, and for others than root fusermount3, which mounts the disks that
+# which gives a Postgres server a clock of its own, screen, tmux and ps for the agent's probes, and for others than root
+# fusermount3, which mounts the disks that
 # lose power. Those also need the kernel's /dev/fuse.
 set -eu
 
@@ -24,6 +25,9 @@ have_postgres || missing+=(postgresql)
 have_chromium || missing+=(chromium)
 have_faketime || missing+=(faketime)
 have_fuse || missing+=(fuse3)
+command -v screen >/dev/null || missing+=(screen)
+command -v tmux >/dev/null || missing+=(tmux)
+command -v ps >/dev/null || missing+=(procps)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # for the race detector
 [ ${#missing[@]} -eq 0 ] && exit 0
 

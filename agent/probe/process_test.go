@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,10 +21,36 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("PROBE_TEST_CHILD") != "" {
 		fmt.Println("running")
+		if i := slices.Index(os.Args, "rgym_exp.runner.swarm_launcher"); i > 0 {
+			launch()
+		}
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// launch makes the processes that a launcher makes: a copy of itself, which starts p2pd.
+func launch() {
+	name, args := os.Args[0], slices.Clone(os.Args[1:])
+	if os.Getenv("PROBE_TEST_FORKED") != "" {
+		dir, _ := os.Getwd()
+		name, args = "p2pd", []string{"-b=1", "-id=" + filepath.Join(dir, "swarm.pem")}
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "PROBE_TEST_FORKED=1")
+	if name == "p2pd" {
+		cmd.Env = append(cmd.Env, "PROBE_TEST_CHILD=1")
+	}
+	// It ends with this one, also when that is killed.
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		panic(err)
+	}
+	_ = in
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
 }
 
 // proc makes a proc file system.

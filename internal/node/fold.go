@@ -34,6 +34,8 @@ type Changes struct {
 	Removed []string         // deleted nodes, by id; a node that joined again stands in Nodes too
 	Deleted map[string]Stamp // tombstones to set; zero removes one
 	Events  []Event          // in order
+
+	Annotations []Annotation // in order; one of the same NodeID, At and Status may be stored already
 }
 
 type pending struct {
@@ -41,6 +43,8 @@ type pending struct {
 	removed map[string]struct{}
 	deleted map[string]Stamp
 	events  []Event
+
+	annotations []Annotation
 }
 
 // New continues the fold of a partition from its snapshot.
@@ -120,6 +124,7 @@ func (f *Fold) Apply(m Message) {
 	}
 	for i := range m.Heartbeats {
 		f.observe(&m.Heartbeats[i])
+		f.annotate(&m.Heartbeats[i])
 	}
 	if m.Command != nil {
 		f.command(m.Command)
@@ -137,7 +142,7 @@ func (f *Fold) Dirty() int { return len(f.pending.dirty) + len(f.pending.removed
 func (f *Fold) Take() Changes {
 	p := f.pending
 	f.pending = newPending()
-	c := Changes{Clock: f.clock.clone(), Deleted: p.deleted, Events: p.events}
+	c := Changes{Clock: f.clock.clone(), Deleted: p.deleted, Events: p.events, Annotations: p.annotations}
 	c.Nodes = make([]Node, 0, len(p.dirty))
 	for n := range p.dirty {
 		c.Nodes = append(c.Nodes, *n)

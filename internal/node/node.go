@@ -79,6 +79,16 @@ type Heartbeat struct {
 	Seq                      int64
 	AgentVersion, OS, Arch   string
 	Metrics, Workload        string
+	Annotations              []Annotation // their NodeID and Heard are not set
+}
+
+// Annotation is what an agent tells later, with its own time, because it could not at the time. It is kept beside the
+// node and changes nothing about it.
+type Annotation struct {
+	NodeID                   string
+	At                       Stamp // by the agent's clock, which nobody vouches for
+	Status, Reason, Evidence string
+	Heard                    Stamp // of the message that brought it
 }
 
 // Message is one message of the stream: a batch, or a command when Command is set. An empty batch moves the clock alone.

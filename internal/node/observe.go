@@ -51,6 +51,17 @@ func (f *Fold) join(h *Heartbeat) {
 	f.emit(e)
 }
 
+// annotate keeps what a heartbeat tells of earlier times, for the record alone. Also one that was overtaken tells it.
+func (f *Fold) annotate(h *Heartbeat) {
+	if f.nodes[h.NodeID] == nil {
+		return // beyond MaxNodes
+	}
+	for _, a := range h.Annotations {
+		a.NodeID, a.Heard = h.NodeID, f.clock.Position.Stamp
+		f.pending.annotations = append(f.pending.annotations, a)
+	}
+}
+
 // older reports whether h was sent before the last heartbeat of the same boot.
 func older(n *Node, h *Heartbeat) bool {
 	return h.BootID != "" && h.BootID == n.BootID && h.Seq < n.Seq

@@ -452,3 +452,33 @@ func TestRandomStampsNoFalseLostAndDeathsFound(t *testing.T) {
 		}
 	}
 }
+
+// TestAnnotationsAreKeptAndChangeNothing: what an agent tells of earlier times reaches the record, not the state.
+func TestAnnotationsAreKeptAndChangeNothing(t *testing.T) {
+	s := newScript(t)
+	s.beat(0, "a").clear()
+	note := node.Annotation{At: 5, Status: "DOWN", Reason: "no_process", Evidence: "none"}
+	late := node.Heartbeat{NodeID: "a", BootID: "b", Seq: 9, Annotations: []node.Annotation{note}}
+	s.apply(time.Second, node.Message{Heartbeats: []node.Heartbeat{late}})
+	want := note
+	want.NodeID, want.Heard = "a", s.stamp
+	if s.fold.Changed() || s.fold.Count(node.Up) != 1 {
+		t.Error("an annotation changed the state")
+	}
+	if c := s.fold.Take(); len(c.Annotations) != 1 || c.Annotations[0] != want {
+		t.Errorf("%+v, want %+v", c.Annotations, want)
+	}
+	if c := s.fold.Take(); len(c.Annotations) != 0 {
+		t.Errorf("taken twice: %+v", c.Annotations)
+	}
+	late.Seq = 8 // overtaken, and yet it tells something new
+	s.apply(time.Second, node.Message{Heartbeats: []node.Heartbeat{late}})
+	if c := s.fold.Take(); len(c.Annotations) != 1 {
+		t.Errorf("of an overtaken heartbeat: %+v", c)
+	}
+	s.command(0, node.Command{Settings: &node.Settings{Threshold: threshold, MaxNodes: 1}})
+	s.apply(time.Second, node.Message{Heartbeats: []node.Heartbeat{{NodeID: "too many", Annotations: []node.Annotation{note}}}})
+	if c := s.fold.Take(); len(c.Annotations) != 0 {
+		t.Errorf("of a node that is not stored: %+v", c.Annotations)
+	}
+}

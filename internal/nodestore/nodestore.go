@@ -51,8 +51,8 @@ type Writer interface {
 	Load(ctx context.Context, l Lease) (node.Snapshot, error)
 	// Commit stores the changes in one transaction, provided that the term is the lease's and the position is still
 	// from (epoch and sequence); else ErrFenced and nothing is written. Removed nodes are deleted before Nodes are
-	// written. Committing an event whose id exists keeps the stored one. Any error but ErrFenced leaves open whether
-	// it was committed: ask Committed.
+	// written. Committing an event whose id exists keeps the stored one, as does an annotation of the same NodeID, At
+	// and Status. Any error but ErrFenced leaves open whether it was committed: ask Committed.
 	Commit(ctx context.Context, l Lease, from node.Position, c node.Changes) error
 	// Record stores one event that no message brought (Stalled, Outdated), with the lease's term as fence. An event
 	// whose id exists is kept as it is stored: added is false then.
@@ -60,7 +60,7 @@ type Writer interface {
 	// Committed reads term and position as stored, whoever holds the lease. Term 0 when the partition does not exist.
 	Committed(ctx context.Context, partition int) (term int64, p node.Position, err error)
 	// Prune deletes events found more than age ago, and notifications and deliveries about them, at most limit
-	// events a call. It returns how many.
+	// events a call; and likewise annotations. It returns how many of the one of which it deleted more.
 	Prune(ctx context.Context, l Lease, age time.Duration, limit int) (int, error)
 }
 
@@ -104,6 +104,8 @@ type Reader interface {
 	Nodes(ctx context.Context, q NodeQuery) ([]node.Node, error)
 	// Events returns the newest events, newest first; of one node, or of all and the monitor when nodeID is "".
 	Events(ctx context.Context, nodeID string, limit int) ([]StoredEvent, error)
+	// Annotations returns a node's newest annotations by the agent's time, newest first.
+	Annotations(ctx context.Context, nodeID string, limit int) ([]node.Annotation, error)
 	// Status of a partition. Term 0 when no evaluator ever ran.
 	Status(ctx context.Context, partition int) (Status, error)
 	// Ping reports whether the database answers.

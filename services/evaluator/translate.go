@@ -37,7 +37,17 @@ func heartbeat(h contract.Heartbeat) node.Heartbeat {
 		BootID: h.BootID, Seq: h.Seq,
 		AgentVersion: h.Agent.Version, OS: h.Agent.OS, Arch: h.Agent.Arch,
 		Metrics: string(h.Metrics), Workload: string(h.Workload),
+		Annotations: annotations(h.Annotations),
 	}
+}
+
+func annotations(from []contract.Annotation) []node.Annotation {
+	var out []node.Annotation
+	for _, a := range from {
+		at := time.UnixMilli(a.At).UnixNano() // ingest saw to it that it fits
+		out = append(out, node.Annotation{At: node.Stamp(at), Status: a.Status, Reason: a.Reason, Evidence: a.Evidence})
+	}
+	return out
 }
 
 // command does nothing for a kind that this program does not know: within a version new kinds are no reason to stop.

@@ -24,6 +24,9 @@ func invalid(format string, args ...any) error {
 // maxWordBytes bounds the short texts that contract sets no limit for: status, boot_id, and the agent's.
 const maxWordBytes = 64
 
+// maxUnixMs is the end of the year 2261: later times do not fit into nanoseconds.
+const maxUnixMs = 9_214_646_399_000
+
 // Decode reads the body of one heartbeat request. Its texts are clean (see clean) and within the limits of contract.
 // peer stands in for an ip that is no address; the zero Addr leaves it empty. Every error is an *InvalidError.
 func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
@@ -44,6 +47,7 @@ func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
 		Agent:       f.agent(),
 		Metrics:     object(f.raw["metrics"]),
 		Workload:    object(f.raw["workload"]),
+		Annotations: annotations(f.raw["annotations"]),
 	}
 	if f.err != nil {
 		return contract.Heartbeat{}, f.err
@@ -186,6 +190,34 @@ func (f *fields) integer(name string) int64 {
 		f.fail(name, "a whole number")
 	}
 	return v
+}
+
+// annotations keeps those that can be read: they are shown, never judged, and no heartbeat is lost over them.
+func annotations(raw json.RawMessage) []contract.Annotation {
+	var all []json.RawMessage
+	if json.Unmarshal(raw, &all) != nil {
+		return nil
+	}
+	var out []contract.Annotation
+	for _, one := range all {
+		f := fields{}
+		if len(out) == contract.MaxAnnotations {
+			break
+		}
+		if json.Unmarshal(one, &f.raw) != nil {
+			continue
+		}
+		a := contract.Annotation{
+			At:       f.integer("at"),
+			Status:   f.text("status", maxWordBytes),
+			Reason:   f.text("reason", contract.MaxReasonBytes),
+			Evidence: f.text("evidence", contract.MaxEvidenceBytes),
+		}
+		if f.err == nil && a.At > 0 && a.At <= maxUnixMs && a.Status != "" {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 func (f *fields) agent() contract.Agent {

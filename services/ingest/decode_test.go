@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -60,18 +61,19 @@ func mustRead(t testing.TB, path string) []byte {
 func TestDecodeField(t *testing.T) {
 	long := strings.Repeat("я", 1000)
 	get := map[string]func(contract.Heartbeat) any{
-		"node_id":  func(h contract.Heartbeat) any { return h.NodeID },
-		"ip":       func(h contract.Heartbeat) any { return h.IP },
-		"meta":     func(h contract.Heartbeat) any { return h.Meta },
-		"status":   func(h contract.Heartbeat) any { return h.Status },
-		"reason":   func(h contract.Heartbeat) any { return h.Reason },
-		"evidence": func(h contract.Heartbeat) any { return h.Evidence },
-		"interval": func(h contract.Heartbeat) any { return h.IntervalSec },
-		"boot_id":  func(h contract.Heartbeat) any { return h.BootID },
-		"seq":      func(h contract.Heartbeat) any { return h.Seq },
-		"agent":    func(h contract.Heartbeat) any { return h.Agent },
-		"metrics":  func(h contract.Heartbeat) any { return string(h.Metrics) },
-		"workload": func(h contract.Heartbeat) any { return string(h.Workload) },
+		"node_id":     func(h contract.Heartbeat) any { return h.NodeID },
+		"ip":          func(h contract.Heartbeat) any { return h.IP },
+		"meta":        func(h contract.Heartbeat) any { return h.Meta },
+		"status":      func(h contract.Heartbeat) any { return h.Status },
+		"reason":      func(h contract.Heartbeat) any { return h.Reason },
+		"evidence":    func(h contract.Heartbeat) any { return h.Evidence },
+		"interval":    func(h contract.Heartbeat) any { return h.IntervalSec },
+		"boot_id":     func(h contract.Heartbeat) any { return h.BootID },
+		"seq":         func(h contract.Heartbeat) any { return h.Seq },
+		"agent":       func(h contract.Heartbeat) any { return h.Agent },
+		"metrics":     func(h contract.Heartbeat) any { return string(h.Metrics) },
+		"workload":    func(h contract.Heartbeat) any { return string(h.Workload) },
+		"annotations": func(h contract.Heartbeat) any { return h.Annotations },
 	}
 	tests := []struct {
 		name, field, body string
@@ -128,6 +130,12 @@ func TestDecodeField(t *testing.T) {
 		{"too long", "metrics", `{"node_id":"a","metrics":{"a":"` + strings.Repeat("x", contract.MaxReportBytes) + `"}}`, ""},
 		{"a number beyond all bounds", "metrics", `{"node_id":"a","metrics":{"a":1e999}}`, ""},
 		{"hidden NUL", "workload", `{"node_id":"a","workload":{"a\u0000":["b\u0000\ud800",10000000000000001]}}`, `{"a":["b` + "\uFFFD" + `",10000000000000001]}`},
+		{"not a list", "annotations", `{"node_id":"a","annotations":{"at":1}}`, []contract.Annotation(nil)},
+		{"the good ones", "annotations", `{"node_id":"a","annotations":[1,{"at":5},{"at":"6","status":"UP"},{"at":0,"status":"UP"},` +
+			`{"at":9999999999999999,"status":"UP"},{"at":7,"status":" down ","reason":"a\nb","evidence":"` + long + `","more":1}]}`,
+			[]contract.Annotation{{At: 7, Status: "down", Reason: "a b", Evidence: long[:contract.MaxEvidenceBytes]}}},
+		{"too many", "annotations", `{"node_id":"a","annotations":[` + strings.Repeat(`{"at":1,"status":"UP"},`, 2000) + `{}]}`,
+			slices.Repeat([]contract.Annotation{{At: 1, Status: "UP"}}, contract.MaxAnnotations)},
 		{"markup is kept", "workload", `{"node_id":"a","workload":{"a":"<&>"}}`, `{"a":"<&>"}`},
 	}
 	for _, tt := range tests {
@@ -272,6 +280,13 @@ func checkInvariants(t *testing.T, h contract.Heartbeat) {
 	for _, report := range []json.RawMessage{h.Metrics, h.Workload} {
 		if report != nil && (report[0] != '{' || bytes.Contains(report, []byte(`\u0000`)) || !json.Valid(report)) {
 			t.Errorf("report %s", report)
+		}
+	}
+	for _, a := range h.Annotations {
+		for limit, text := range map[int]string{maxWordBytes: a.Status, contract.MaxEvidenceBytes: a.Evidence} {
+			if !utf8.ValidString(text) || len(text) > limit || strings.ContainsRune(text, 0) {
+				t.Errorf("annotation is not clean: %q", text)
+			}
 		}
 	}
 	checkBatch(t, h)

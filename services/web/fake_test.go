@@ -90,6 +90,10 @@ func (f *fakeStore) Events(context.Context, string, int) ([]nodestore.StoredEven
 	return nil, nil
 }
 
+func (f *fakeStore) Annotations(context.Context, string, int) ([]node.Annotation, error) {
+	return nil, nil
+}
+
 func (f *fakeStore) Status(context.Context, int) (nodestore.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,4 +1,4 @@
-// Command gensyn-agent watches one node and reports it to a Gensyn Monitor.
+// Command gensyn-agent watches the nodes of one machine and reports them to a Gensyn Monitor.
 package main
 
 import (
@@ -12,10 +12,10 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 
 	"github.com/gensyn-monitor/gensyn-monitor/agent"
 	"github.com/gensyn-monitor/gensyn-monitor/contract/envfile"
@@ -32,95 +32,213 @@ const (
 var version = ""
 
 func main() {
+	// An agent does little: more threads and a larger heap would only cost memory.
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	debug.SetGCPercent(20)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], environment(os.Environ()), os.Stdout, os.Stderr)
+	p := program{args: os.Args[1:], env: environment(os.Environ()), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	code := p.run(ctx)
 	stop()
 	os.Exit(code)
 }
 
-// run does what the arguments say and returns the exit status.
-func run(ctx context.Context, args []string, env map[string]string, stdout, stderr io.Writer) int {
-	command, file, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		command, err = "help", nil
-	}
-	if err == nil {
-		switch command {
-		case "help":
-			help(stdout)
-			return succeeded
-		case "version":
-			fmt.Fprintln(stdout, buildVersion())
-			return succeeded
-		case "run", "once":
-			return report(ctx, command, file, env, stderr)
-		}
-		err = fmt.Errorf("%q is not understood", command)
-	}
-	fmt.Fprintf(stderr, "gensyn-agent: %v; see --help\n", err)
-	return misused
+// program is one call of the command.
+type program struct {
+	args           []string
+	env            map[string]string
+	stdin          io.Reader
+	stdout, stderr io.Writer
 }
 
-// parse reads the arguments: a command, and --config before or after it.
-func parse(args []string) (command, file string, err error) {
-	flags := flag.NewFlagSet("gensyn-agent", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the error says it all
-	flags.StringVar(&file, "config", "", "")
-	show := flags.Bool("version", false, "")
-	for rest := args; ; rest = flags.Args()[1:] {
-		if err := flags.Parse(rest); err != nil {
-			return "", "", err
-		}
-		switch {
-		case flags.NArg() == 0 && *show:
-			return "version", file, nil
-		case flags.NArg() == 0 && command == "":
-			return "", "", errors.New("a command is missing: run, once or version")
-		case flags.NArg() == 0:
-			return command, file, nil
-		case command != "":
-			return "", "", fmt.Errorf("%q is not understood", flags.Arg(0))
-		}
-		command = flags.Arg(0)
+// flags are all that may stand before or after a command.
+type flags struct {
+	*flag.FlagSet
+	command, name                         string // name: forget's argument
+	config, log                           string
+	yes, dryRun, task, purge, showVersion bool
+	service                               bool // started by the service manager of Windows
+}
+
+// run does what the arguments say and returns the exit status.
+func (p program) run(ctx context.Context) int {
+	f, err := parse(p.args)
+	if errors.Is(err, flag.ErrHelp) {
+		p.help(f.command)
+		return succeeded
 	}
+	if err != nil {
+		fmt.Fprintf(p.stderr, "gensyn-agent: %v; see --help\n", err)
+		return misused
+	}
+	switch f.command {
+	case "help":
+		p.help(f.name)
+	case "version":
+		fmt.Fprintln(p.stdout, buildVersion())
+	case "check":
+		return p.check(ctx, f)
+	case "forget":
+		return p.forget(f)
+	case "install", "uninstall":
+		return p.install(ctx, f)
+	default:
+		if !f.service {
+			return p.report(ctx, f)
+		}
+		code, err := asService(ctx, func(ctx context.Context) int { return p.report(ctx, f) })
+		if err != nil {
+			fmt.Fprintf(p.stderr, "gensyn-agent: %v\n", err)
+		}
+		return code
+	}
+	return succeeded
+}
+
+// parse reads the arguments: a command, "run" when there is none, and flags before or after it.
+func parse(args []string) (flags, error) {
+	f := flags{FlagSet: flag.NewFlagSet("gensyn-agent", flag.ContinueOnError)}
+	f.SetOutput(io.Discard) // the error says it all
+	f.StringVar(&f.config, "config", "", "")
+	f.StringVar(&f.log, "log", "", "")
+	f.BoolVar(&f.showVersion, "version", false, "")
+	f.BoolVar(&f.yes, "yes", false, "")
+	f.BoolVar(&f.dryRun, "dry-run", false, "")
+	f.BoolVar(&f.task, "task", false, "")
+	f.BoolVar(&f.purge, "purge", false, "")
+	f.BoolVar(&f.service, "service", false, "")
+	var words []string
+	for rest := args; ; rest = f.Args()[1:] {
+		err := f.Parse(rest)
+		if len(words) > 0 {
+			f.command = words[0]
+		}
+		if err != nil {
+			return f, err
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		words = append(words, f.Arg(0))
+	}
+	return f, f.understand(words)
+}
+
+// understand takes the words that are no flags.
+func (f *flags) understand(words []string) error {
+	if f.showVersion && len(words) == 0 {
+		words = []string{"version"}
+	}
+	if len(words) == 0 {
+		words = []string{"run"}
+	}
+	f.command = words[0]
+	c := commandNamed(f.command)
+	if c == nil {
+		return fmt.Errorf("%q is not understood", f.command)
+	}
+	if len(words) > 1 {
+		f.name, words = words[1], words[1:]
+	}
+	if f.name != "" && c.argument == "" || len(words) > 1 {
+		return fmt.Errorf("%q is not understood", words[len(words)-1])
+	}
+	if f.name == "" && c.required {
+		return fmt.Errorf("%s needs %s", c.name, c.argument)
+	}
+	var err error
+	f.Visit(func(set *flag.Flag) {
+		if err == nil && !strings.Contains(" version "+c.flags+" ", " "+set.Name+" ") {
+			err = fmt.Errorf("--%s is not for %s", set.Name, c.name)
+		}
+	})
+	return err
 }
 
 // report runs the agent.
-func report(ctx context.Context, command, file string, env map[string]string, stderr io.Writer) int {
-	cfg, err := load(file, env)
+func (p program) report(ctx context.Context, f flags) int {
+	cfg, s, err := p.load(f.config)
 	if err != nil {
-		fmt.Fprintf(stderr, "gensyn-agent: %v\n", err)
-		return misused
+		return p.misuse(err)
 	}
-	logger := log.New(stderr, "", log.LstdFlags)
-	a, release := agent.Local(cfg, buildVersion(), logger)
+	out := p.stderr
+	if f.log != "" {
+		file := &logFile{name: f.log}
+		defer file.Close()
+		out = file
+	}
+	logger := log.New(out, "", log.LstdFlags)
+	for _, line := range agent.Unknown(s.File) {
+		logger.Printf("%s: %s", s.name, line)
+	}
+	m := p.machine(logger)
+	m.Once = f.command == "once"
+	a, release, err := agent.Local(cfg, m)
+	if err != nil {
+		return p.misuse(err)
+	}
 	defer release()
-	if command == "once" {
+	if f.command == "once" {
 		if a.Once(ctx) != nil {
 			return failed
 		}
 		return succeeded
 	}
-	logger.Printf("gensyn-agent %s reports %s to %s every %v", buildVersion(), cfg.NodeID, cfg.ServerURL, cfg.Interval)
+	logger.Printf("gensyn-agent %s reports %s to %s every %v", buildVersion(), cfg.NodeID, strings.Join(cfg.Servers, ", "), cfg.Interval)
 	a.Run(ctx)
 	logger.Print("stopped")
 	return succeeded
 }
 
+// misuse says why settings are not allowed.
+func (p program) misuse(err error) int {
+	fmt.Fprintf(p.stderr, "gensyn-agent: %v\n", err)
+	return misused
+}
+
+// machine is this one.
+func (p program) machine(logger *log.Logger) agent.Machine {
+	environ := make([]string, 0, len(p.env))
+	for name, value := range p.env {
+		// What the command starts need not know the token.
+		if name != "SHARED_SECRET" {
+			environ = append(environ, name+"="+value)
+		}
+	}
+	return agent.Machine{
+		Version: buildVersion(), Log: logger, Environ: environ,
+		StateDirs: agent.StateDirs(runtime.GOOS, os.Geteuid() == 0, func(name string) string { return p.env[name] }),
+	}
+}
+
+// source is where settings come from, with the name of the file.
+type source struct {
+	agent.Source
+	name string
+}
+
 // load reads the settings. A file that was asked for must be there; the default one may be missing.
-func load(file string, env map[string]string) (agent.Config, error) {
-	file = cmp.Or(file, env["AGENT_ENV_FILE"])
+func (p program) load(file string) (agent.Config, source, error) {
+	file = cmp.Or(file, p.env["AGENT_ENV_FILE"])
 	asked := file != ""
-	file = cmp.Or(file, agent.DefaultFile)
+	file = cmp.Or(file, defaultFile(p.env))
+	s := source{agent.Source{Environment: p.env, Hostname: os.Hostname}, file}
 	data, err := os.ReadFile(file)
 	if err != nil && (asked || !errors.Is(err, fs.ErrNotExist)) {
-		return agent.Config{}, fmt.Errorf("read settings: %w", err)
+		return agent.Config{}, s, fmt.Errorf("read settings: %w", err)
 	}
-	settings, err := envfile.Parse(data)
-	if err != nil {
-		return agent.Config{}, fmt.Errorf("%s: %w", file, err)
+	if s.File, err = envfile.Parse(data); err != nil {
+		return agent.Config{}, s, fmt.Errorf("%s: %w", file, err)
 	}
-	return agent.Load(env, settings, os.Hostname)
+	c, err := agent.Load(s.Source)
+	return c, s, err
+}
+
+// defaultFile is where the settings lie on this system.
+func defaultFile(env map[string]string) string {
+	if data := env["ProgramData"]; runtime.GOOS == "windows" && data != "" {
+		return data + `\gensyn-agent\gensyn-agent.env`
+	}
+	return agent.DefaultFile
 }
 
 func environment(list []string) map[string]string {
@@ -146,30 +264,4 @@ func buildVersion() string {
 		}
 	}
 	return "dev"
-}
-
-func help(w io.Writer) {
-	fmt.Fprintf(w, `gensyn-agent: watches one node and reports it to a Gensyn Monitor.
-
-Usage: gensyn-agent [--config FILE] run | once | version
-
-  run      report every INTERVAL_SEC until told to stop
-  once     report one time, for timers: exit status 0 when the monitor accepted it, 1 when not
-  version  print the version
-
-A node is UP when its screen session, its process and its port are there.
-Settings come from the environment and from %s, which wins
-(AGENT_ENV_FILE or --config names another file):
-
-`, agent.DefaultFile)
-	tabs := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprint(tabs, "  NAME\tDEFAULT\tMEANING\n")
-	for _, v := range agent.Variables {
-		value := v.Default
-		if value == "" && v.Name != "META" {
-			value = "(required)"
-		}
-		fmt.Fprintf(tabs, "  %s\t%s\t%s\n", v.Name, value, v.Meaning)
-	}
-	tabs.Flush()
 }

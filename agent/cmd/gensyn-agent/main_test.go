@@ -68,9 +68,11 @@ func settings(t *testing.T, server string, more ...string) string {
 	t.Helper()
 	lines := append([]string{
 		"export SERVER_URL=" + server + "/", "SHARED_SECRET='hunter2'", "NODE_ID=from-file",
-		"SCREEN_NAME=no-such-session", "PORT=1", "IP_CMD=echo 192.0.2.7",
+		"SCREEN_NAME=no-such-session", "PORT=1", "IP_CMD=echo 192.0.2.7", "PROFILE=legacy",
 	}, more...)
-	file := filepath.Join(t.TempDir(), "agent.env")
+	dir := t.TempDir()
+	lines = append(lines, "STATE_DIR="+filepath.Join(dir, "state"))
+	file := filepath.Join(dir, "agent.env")
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\r\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,8 @@ func settings(t *testing.T, server string, more ...string) string {
 // call runs the program in this process.
 func call(ctx context.Context, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = run(ctx, args, env, &out, &err)
+	p := program{args: args, env: env, stdin: strings.NewReader(""), stdout: &out, stderr: &err}
+	code = p.run(ctx)
 	return code, out.String(), err.String()
 }
 
@@ -131,14 +134,18 @@ func TestMisuse(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"nothing", nil, nil, "a command is missing"},
+		{"nothing, and no settings", map[string]string{"AGENT_ENV_FILE": os.DevNull}, nil, "SERVER_URL is missing"},
+		{"a flag of another command", nil, []string{"run", "--purge"}, "--purge is not for run"},
+		{"forget without a name", nil, []string{"forget"}, "forget needs NAME"},
+		{"forget with two names", nil, []string{"forget", "a", "b"}, `"b" is not understood`},
+		{"a bad setting of a probe", map[string]string{"PROFILE": "none"}, []string{"once", "--config", settings(t, "http://192.0.2.1", "PROFILE=none")}, `PROFILE="none" is not allowed`},
 		{"unknown command", nil, []string{"start"}, `"start" is not understood`},
 		{"two commands", nil, []string{"once", "run"}, `"run" is not understood`},
 		{"unknown flag", nil, []string{"--fast", "once"}, "-fast"},
 		{"flag without a value", nil, []string{"once", "--config"}, "needs an argument"},
 		{"no such file", nil, []string{"once", "--config", missing}, "none.env"},
 		{"no such file in the environment", map[string]string{"AGENT_ENV_FILE": missing}, []string{"once"}, "none.env"},
-		{"broken file", nil, []string{"once", "--config", broken}, "agent.env: line 7: it must be NAME=VALUE"},
+		{"broken file", nil, []string{"once", "--config", broken}, "agent.env: line 8: it must be NAME=VALUE"},
 		{"missing setting", nil, []string{"run", "--config", os.DevNull}, "SERVER_URL is missing"},
 		{"bad value in the environment", map[string]string{"INTERVAL_SEC": "1h"}, []string{"run", "--config", file}, `INTERVAL_SEC="1h" is not allowed`},
 	}
@@ -156,10 +163,23 @@ func TestMisuse(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"-h"}, {"help"}, {"run", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"-h"}, {"help"}} {
 		code, stdout, stderr := call(t.Context(), nil, args...)
-		if code != 0 || stderr != "" || !strings.Contains(stdout, "SHARED_SECRET") || !strings.Contains(stdout, "once") {
+		if code != 0 || stderr != "" || !strings.Contains(stdout, "SHARED_SECRET") || !strings.Contains(stdout, "uninstall") {
 			t.Errorf("%q: %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+	for _, c := range commands {
+		for _, args := range [][]string{{c.name, "--help"}, {"--help", c.name}, {"help", c.name}} {
+			code, stdout, stderr := call(t.Context(), nil, args...)
+			if code != 0 || stderr != "" || c.text != "" && args[0] != "--help" && !strings.Contains(stdout, "Exit status: 0") {
+				t.Errorf("%q: %d, %q, %q", args, code, stdout, stderr)
+			}
+			for _, flag := range strings.Fields(c.flags) {
+				if c.text != "" && !strings.Contains(c.text, "--"+flag) {
+					t.Errorf("the help of %s does not say --%s", c.name, flag)
+				}
+			}
 		}
 	}
 	for _, arg := range []string{"version", "--version"} {
@@ -167,5 +187,36 @@ func TestHelpAndVersion(t *testing.T) {
 		if code != 0 || stderr != "" || stdout != buildVersion()+"\n" {
 			t.Errorf("%s: %d, %q, %q", arg, code, stdout, stderr)
 		}
+	}
+}
+
+// TestUnknownSettingsAreLogged and do not stop the agent: the file may serve others, too.
+func TestUnknownSettingsAreLogged(t *testing.T) {
+	m := newMonitor(t, accept)
+	code, _, stderr := call(t.Context(), nil, "once", "--config", settings(t, m.URL, "SCREEN_NAM=x"))
+	if code != 0 || !strings.Contains(stderr, "agent.env: SCREEN_NAM is not known: did you mean SCREEN_NAME?") {
+		t.Errorf("%d, %q", code, stderr)
+	}
+}
+
+func TestALogFileIsBegunAnew(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "log")
+	l := &logFile{name: name}
+	defer l.Close()
+	line := []byte(strings.Repeat("x", 1000) + "\n")
+	for range 1100 {
+		if _, err := l.Write(line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string]int64{name: 53 * 1001, name + ".1": 1047 * 1001} {
+		if info, err := os.Stat(file); err != nil || info.Size() != want {
+			t.Errorf("%s: %v, %v; want %d bytes", file, info.Size(), err, want)
+		}
+	}
+	again := &logFile{name: name}
+	defer again.Close()
+	if _, err := again.Write(line); err != nil || again.size != 54*1001 {
+		t.Errorf("%d bytes, %v: a log is gone on with after a restart", again.size, err)
 	}
 }

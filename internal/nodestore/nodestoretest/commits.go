@@ -18,6 +18,7 @@ var commitChecks = []check{
 	{"removed nodes go before nodes are written", removeThenWrite},
 	{"tombstones are set and removed", tombstones},
 	{"an event that is stored stays as it is", eventKept},
+	{"an annotation that is stored stays as it is", annotationKept},
 	{"a recorded event needs the term alone", record},
 	{"the position can be asked for by anybody", committed},
 	{"a position of another epoch may be lower", newEpoch},
@@ -41,7 +42,9 @@ func state(t *testing.T, o *owner) (out []any) {
 	must(t, err)
 	events, err := o.store.Events(t.Context(), "", 1000)
 	must(t, err)
-	return []any{snapshot, events}
+	annotations, err := o.store.Annotations(t.Context(), "kept", 1000)
+	must(t, err)
+	return []any{snapshot, events, annotations}
 }
 
 func fencedCommit(t *testing.T, d *database) {
@@ -51,7 +54,8 @@ func fencedCommit(t *testing.T, d *database) {
 	c := node.Changes{
 		Clock: node.Clock{Position: o.next()}, Nodes: []node.Node{{ID: "new"}, {ID: "kept", State: node.Down}},
 		Removed: []string{"kept"}, Deleted: map[string]node.Stamp{"gone": 0, "kept": 9},
-		Events: []node.Event{o.event(0, change("new", node.Up, node.Down))},
+		Events:      []node.Event{o.event(0, change("new", node.Up, node.Down))},
+		Annotations: []node.Annotation{{NodeID: "kept", At: 5, Status: "DOWN"}},
 	}
 	cases := map[string]struct {
 		lease nodestore.Lease
@@ -139,6 +143,24 @@ func eventKept(t *testing.T, d *database) {
 		t.Errorf("recorded over an event that exists: added %v, %v", added, err)
 	}
 	diff(t, "events", state(t, o)[1], before)
+}
+
+func annotationKept(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	first := node.Annotation{NodeID: "n", At: 5, Status: "DOWN", Reason: "no_process", Evidence: "none", Heard: 9}
+	o.commit(t, node.Changes{Annotations: []node.Annotation{first}})
+	again, up, later, other := first, first, first, first
+	again.Reason, again.Evidence, again.Heard = "another", "another", 10
+	up.Status = "UP"
+	later.At = 6
+	other.NodeID = "m"
+	// The same one twice in one commit, too.
+	o.commit(t, node.Changes{Annotations: []node.Annotation{again, later, again, up, up, other}})
+	for limit, want := range map[int][]node.Annotation{10: {later, up, first}, 2: {later, up}} {
+		got, err := d.Annotations(t.Context(), "n", limit)
+		must(t, err)
+		diff(t, fmt.Sprint("newest ", limit), got, want)
+	}
 }
 
 func record(t *testing.T, d *database) {

@@ -1,6 +1,7 @@
 package nodestoretest
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 var pruneChecks = []check{
 	{"old events are pruned, the oldest first", pruneOld},
+	{"old annotations are pruned, the oldest first", pruneAnnotations},
 	{"deliveries and notifications go with their events", pruneDeliveries},
 }
 
@@ -47,6 +49,39 @@ func pruneOld(t *testing.T, d *database) {
 	if got := eventIDs(events); n != 1 || len(got) != 1 || got[0] != ids[2] {
 		t.Errorf("pruned %d with limit 1, left %v, want %v", n, got, ids[2:])
 	}
+}
+
+// pruneAnnotations goes by when they were found: what their agents say of the time is for people.
+func pruneAnnotations(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	note := func(at node.Stamp) node.Changes {
+		return node.Changes{Annotations: []node.Annotation{{NodeID: "n", At: at, Status: "UP"}}}
+	}
+	o.commit(t, note(9))
+	o.commit(t, note(5))
+	left := func(want ...node.Stamp) {
+		t.Helper()
+		var got []node.Stamp
+		notes, err := d.Annotations(t.Context(), "n", 10)
+		must(t, err)
+		for _, a := range notes {
+			got = append(got, a.At)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("annotations at %v are left, want %v", got, want)
+		}
+	}
+	n, err := d.Prune(t.Context(), o.Lease, time.Hour, 10)
+	if must(t, err); n != 0 {
+		t.Errorf("pruned %d", n)
+	}
+	left(9, 5)
+	pass(t, d, 10*time.Millisecond)
+	n, err = d.Prune(t.Context(), o.Lease, 0, 1)
+	if must(t, err); n != 1 {
+		t.Errorf("pruned %d, want 1", n)
+	}
+	left(5)
 }
 
 func pruneDeliveries(t *testing.T, d *database) {

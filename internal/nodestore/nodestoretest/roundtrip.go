@@ -16,6 +16,7 @@ var roundTripChecks = []check{
 	{"every field of a node comes back", nodeFields},
 	{"every field of an event comes back", eventFields},
 	{"every field of the clock comes back", clockFields},
+	{"every field of an annotation comes back", annotationFields},
 	{"what no database can store is replaced", unstorable},
 }
 
@@ -114,6 +115,18 @@ func eventFields(t *testing.T, d *database) {
 	}
 }
 
+func annotationFields(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	for name, f := range fillers {
+		a := filled[node.Annotation](t, f)
+		a.NodeID = "node " + name
+		o.commit(t, node.Changes{Annotations: []node.Annotation{a}})
+		got, err := d.Annotations(t.Context(), a.NodeID, 10)
+		must(t, err)
+		diff(t, name, got, []node.Annotation{a})
+	}
+}
+
 func clockFields(t *testing.T, d *database) {
 	o := acquire(t, d, "a")
 	for name, f := range fillers {
@@ -148,6 +161,11 @@ func unstorable(t *testing.T, d *database) {
 		Nodes: []node.Node{n, twin}, Removed: []string{bad}, Deleted: map[string]node.Stamp{bad: 5},
 		Events: []node.Event{e},
 	})
+	note := filled[node.Annotation](t, f)
+	o.commit(t, node.Changes{Annotations: []node.Annotation{note}})
+	notes, err := d.Annotations(t.Context(), bad, 10)
+	must(t, err)
+	diff(t, "annotations", notes, []node.Annotation{filled[node.Annotation](t, cleaned)})
 	snapshot, err := d.Load(t.Context(), o.Lease)
 	must(t, err)
 	wantNode := filled[node.Node](t, cleaned)

@@ -79,3 +79,18 @@ func eventArrays(events []node.Event) ([]any, error) {
 		text(func(e *node.Event) string { return e.By }),
 	}, nil
 }
+
+// annotationArrays are the columns of standardsql.AnnotationColumns.
+func annotationArrays(annotations []node.Annotation, partition int) []any {
+	text := func(value func(*node.Annotation) string) []string { return column(annotations, value) }
+	number := func(value func(*node.Annotation) int64) []int64 { return column(annotations, value) }
+	return []any{
+		text(func(a *node.Annotation) string { return a.NodeID }),
+		number(func(*node.Annotation) int64 { return int64(partition) }),
+		number(func(a *node.Annotation) int64 { return int64(a.At) }),
+		text(func(a *node.Annotation) string { return a.Status }),
+		text(func(a *node.Annotation) string { return a.Reason }),
+		text(func(a *node.Annotation) string { return a.Evidence }),
+		number(func(a *node.Annotation) int64 { return int64(a.Heard) }),
+	}
+}

@@ -56,6 +56,10 @@ const putEvents = `INSERT INTO events (` + standardsql.EventColumns + `, found) 
 	$18::bigint[], $19::text[], $20::text[]) u
 	ON CONFLICT (id) DO NOTHING`
 
+const putAnnotations = `INSERT INTO annotations (` + standardsql.AnnotationColumns + `, found)
+	SELECT u.*, ` + now + ` FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[],
+	$7::bigint[]) u ON CONFLICT (node_id, at, status) DO NOTHING`
+
 // Commit implements nodestore.Writer. It is one round trip: the statements are one pipeline, hence one transaction.
 func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Position, c node.Changes) error {
 	p := c.Clock.Position
@@ -95,6 +99,9 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 			return nil, err
 		}
 		b.Queue(putEvents, arrays...)
+	}
+	for annotations := range slices.Chunk(c.Annotations, chunk) {
+		b.Queue(putAnnotations, annotationArrays(annotations, l.Partition)...)
 	}
 	b.Queue(fence, p.Epoch, int64(p.Created), int64(p.Seq), int64(p.Stamp), clock,
 		l.Partition, l.Term, from.Epoch, int64(from.Seq))

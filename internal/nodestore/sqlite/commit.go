@@ -23,6 +23,7 @@ const (
 	putTombstone
 	removeTombstone
 	putEvent
+	putAnnotation
 	statementCount
 )
 
@@ -36,6 +37,7 @@ var texts = [statementCount]string{
 	putTombstone:    `INSERT INTO deleted_nodes (id, partition, at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
 	removeTombstone: `DELETE FROM deleted_nodes WHERE id = ? AND partition = ?`,
 	putEvent:        strings.ReplaceAll(standardsql.InsertEvent, "{now}", "$21"),
+	putAnnotation:   strings.ReplaceAll(standardsql.InsertAnnotation, "{now}", "$8"),
 }
 
 // putNodeText inserts a node with all its columns, or overwrites all but its key.
@@ -130,5 +132,8 @@ func (w *commit) write(c node.Changes) {
 			return
 		}
 		w.exec(putEvent, append(values, w.now)...)
+	}
+	for i := range c.Annotations {
+		w.exec(putAnnotation, append(standardsql.AnnotationValues(&c.Annotations[i], w.partition), w.now)...)
 	}
 }

@@ -36,6 +36,10 @@ func CleanChanges(c node.Changes) node.Changes {
 	for i := range c.Events {
 		c.Events[i] = CleanEvent(c.Events[i])
 	}
+	c.Annotations = slices.Clone(c.Annotations)
+	for i := range c.Annotations {
+		cleanAnnotation(&c.Annotations[i])
+	}
 	c.Removed = slices.Clone(c.Removed)
 	for i, id := range c.Removed {
 		c.Removed[i] = Clean(id)
@@ -71,6 +75,12 @@ func cleanNode(n *node.Node) {
 		*s = Clean(*s)
 	}
 	n.State, n.Told = node.State(Clean(string(n.State))), node.State(Clean(string(n.Told)))
+}
+
+func cleanAnnotation(a *node.Annotation) {
+	for _, s := range []*string{&a.NodeID, &a.Status, &a.Reason, &a.Evidence} {
+		*s = Clean(*s)
+	}
 }
 
 // CleanEvent returns the event as it can be stored.

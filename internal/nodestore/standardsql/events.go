@@ -125,8 +125,9 @@ func (s Store) Prune(ctx context.Context, l nodestore.Lease, age time.Duration, 
 				return err
 			}
 		}
-		n = len(old)
-		return nil
+		annotations, err := pruneAnnotations(ctx, tx, l.Partition, age, limit)
+		n = max(len(old), annotations)
+		return err
 	})
 	if err != nil {
 		return 0, err

@@ -61,6 +61,15 @@ func (l *lateStore) Events(ctx context.Context, nodeID string, limit int) ([]nod
 	return r.Events(ctx, nodeID, limit)
 }
 
+// Annotations implements nodestore.Reader.
+func (l *lateStore) Annotations(ctx context.Context, nodeID string, limit int) ([]node.Annotation, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Annotations(ctx, nodeID, limit)
+}
+
 // Status implements nodestore.Reader.
 func (l *lateStore) Status(ctx context.Context, partition int) (nodestore.Status, error) {
 	r, err := l.get()

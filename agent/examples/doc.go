@@ -1,0 +1,2 @@
+// Package examples holds scripts for owners of nodes, to copy and change.
+package examples

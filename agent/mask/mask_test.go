@@ -1,0 +1,90 @@
+package mask_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gensyn-monitor/gensyn-monitor/agent/mask"
+)
+
+// Texts as programs write them. Nothing here is a real secret.
+func TestText(t *testing.T) {
+	hex := strings.Repeat("0123456789abcdef", 4)
+	tests := []struct{ in, want string }{
+		{"login with hf_AbCdEfGhIjKlMnOpQrStUvWx", "login with ***"},
+		{"HF_TOKEN=hf_AbCdEfGh ok", "HF_TOKEN=*** ok"},
+		{"Authorization: Bearer abc.def-123", "Authorization: *** ***"},
+		{`{"Authorization": "Bearer abc"}`, `{"Authorization": ***}`},
+		{"sent bearer  s3cr3t to x", "sent bearer  *** to x"},
+		{"Basic dXNlcjpwYXNz", "Basic ***"},
+		{"api_key=12345, other=1", "api_key=***, other=1"},
+		{"apiKey: 'a b c' next", "apiKey: *** next"},
+		{`{"private_key": "0xabc", "n": 1}`, `{"private_key": ***, "n": 1}`},
+		{"GET /x?key=AbC123&n=2", "GET /x?key=***&n=2"},
+		{"password is hunter2", "password is ***"},
+		{"WANDB_API_KEY=0123", "WANDB_API_KEY=***"},
+		{"--hf-token abc --round 3", "--hf-token *** --round 3"},
+		{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl!", "***!"},
+		{"mail someone.else+x@example.co.uk now", "mail *** now"},
+		{"почта имя@пример.рф", "почта ***"},
+		{"https://user:pa55@example.org/x", "https://***@example.org/x"},
+		{"https://g.example.com/v2/AbCdEfGhIjKlMnOpQrStUvWxYz012345", "https://g.example.com/v2/***"},
+		{"https://api.telegram.org/bot123456789:" + strings.Repeat("A", 35) + "/getMe", "https://api.telegram.org/bot***/getMe"},
+		{"0x" + hex, "***"},
+		{"key " + hex + "!", "key ***!"},
+		{"-----BEGIN RSA PRIVATE KEY-----MIIE", "***"},
+		{"ghp_0123456789abcdefghij and sk-0123456789abcdef", "*** and ***"},
+
+		// Nothing secret: it stays.
+		{"Joining round: 39512", "Joining round: 39512"},
+		{"Hello [jagged spotted mandrill] [QmRAFupGJwJB8mGG6eNsAbo1CQeAGQeEWqZTvALybgBetc]!", "Hello [jagged spotted mandrill] [QmRAFupGJwJB8mGG6eNsAbo1CQeAGQeEWqZTvALybgBetc]!"},
+		{"[2025-08-31 17:07:54,997][genrl.x][ERROR] - KeyError: 'round'", "[2025-08-31 17:07:54,997][genrl.x][ERROR] - KeyError: 'round'"},
+		{"tokenizer loaded, 32 tokens", "tokenizer loaded, 32 tokens"},
+		{"monkey: banana", "monkey: banana"},
+		{"/root/rl-swarm/swarm.pem", "/root/rl-swarm/swarm.pem"},
+		{"0x7745a8FE4b8D2D2c3BB103F8dCae822746F35Da0", "0x7745a8FE4b8D2D2c3BB103F8dCae822746F35Da0"},
+		{"", ""},
+	}
+	for _, tt := range tests {
+		if got := mask.Text(tt.in); got != tt.want {
+			t.Errorf("%q\nbecame %q\nwant   %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestLinesOfAKey(t *testing.T) {
+	in := []string{
+		"before", "-----BEGIN PRIVATE KEY-----", "MIIEvQ", "AbC=", "-----END PRIVATE KEY-----", "after",
+		"x -----BEGIN EC PRIVATE KEY-----", "MHcC",
+	}
+	want := []string{"before", "***", "after", "x ***"}
+	if got := mask.Lines(in); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// FuzzText: whatever is around it, a token does not get out, and what is hidden stays so.
+func FuzzText(f *testing.F) {
+	f.Add("login ", " ok")
+	f.Add("key=", "")
+	f.Add("://", "@x.y")
+	f.Add("\"token\": \"", "\"}")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		const secret = "QwErTy0123456789QwErTy"
+		for _, line := range []string{
+			before + " hf_" + secret + " " + after,
+			before + " Bearer " + secret + " " + after,
+			before + "\napi_key=" + secret + " " + after,
+			before + " me." + secret + "@example.org " + after,
+		} {
+			masked := mask.Text(line)
+			if strings.Contains(masked, secret) {
+				t.Errorf("%q became %q", line, masked)
+			}
+			if again := mask.Text(masked); strings.Count(again, mask.Hidden) == 0 {
+				t.Errorf("%q became %q", masked, again)
+			}
+		}
+	})
+}

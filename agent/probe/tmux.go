@@ -1,0 +1,53 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gensyn-monitor/gensyn-monitor/agent/command"
+)
+
+// Tmux passes when there is a tmux session called Name, of this user or, for root, of any.
+type Tmux struct {
+	Name    string
+	Sockets string // the sockets of servers, a pattern such as /tmp/tmux-*/*
+}
+
+// Check implements Probe.
+func (t *Tmux) Check(ctx context.Context) Result {
+	sockets, err := filepath.Glob(t.Sockets)
+	if err != nil || len(sockets) == 0 {
+		return t.missing("no tmux server runs")
+	}
+	denied := 0
+	for _, socket := range sockets {
+		out, err := command.Run(ctx, listTimeout, "tmux", "-S", socket, "list-sessions", "-F", "#{session_name}")
+		if errors.Is(err, exec.ErrNotFound) {
+			return t.missing("tmux is not installed")
+		}
+		if slices.Contains(strings.Split(string(out), "\n"), t.Name) {
+			return Result{}
+		}
+		// Sockets outlive their server; a server of another user does not answer.
+		if err != nil && !canOpen(socket) {
+			denied++
+		}
+	}
+	if denied > 0 {
+		return t.missing(fmt.Sprintf("%d servers of other users were not asked", denied))
+	}
+	return t.missing("")
+}
+
+func (t *Tmux) missing(why string) Result {
+	evidence := "no tmux session " + t.Name
+	if why != "" {
+		evidence += " (" + why + ")"
+	}
+	return Result{Reason: ReasonNoTmux, Evidence: evidence}
+}

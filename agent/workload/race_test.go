@@ -1,0 +1,6 @@
+//go:build race
+
+package workload_test
+
+// raceDetector is on: everything takes longer.
+const raceDetector = true
