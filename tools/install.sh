@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks, from Debian's packages: a Postgres server, Chromium, libfaketime,
 # which gives a Postgres server a clock of its own, screen, tmux and ps for the agent's probes, and for others than root
-# fusermount3, which mounts the disks that
-# lose power. Those also need the kernel's /dev/fuse.
+# fusermount3, which mounts the disks that lose power. Those also need the kernel's /dev/fuse.
 set -eu
 
 have_postgres() {
