@@ -240,10 +240,10 @@ func (v *Verdict) count(db database, digests map[int64]map[string]bool) {
 
 // entry is what a digest counts as one.
 func entry(e node.Event) string {
-	switch {
-	case e.Kind == node.Changed, e.Kind == node.Joined:
+	switch e.Kind {
+	case node.Changed, node.Joined:
 		return e.NodeID
-	case e.Kind == node.Hearing:
+	case node.Hearing:
 		return string(node.Deaf)
 	}
 	return string(e.Kind) + " " + e.NodeID
