@@ -96,6 +96,15 @@ type Choice struct {
 	Mark string // Flapping at the change from which on the node is flapping
 }
 
+// Chooser decides about events.
+type Chooser struct {
+	// Quiet is the time from which on silences matter: Choose gets those that are not over by then. A silence that was
+	// added before an event was committed is among them.
+	Quiet time.Time
+	// Choose gets events in their order and returns a choice for each. It may be called again with the same.
+	Choose func(silences []Silence, events []Candidate) []Choice
+}
+
 // Held is a node with alerts that are held for one reason.
 type Held struct {
 	Alert               // the last of them; Known and ReplyTo are what the chat knew before the first
@@ -192,10 +201,9 @@ type Deliveries interface {
 	Flow(ctx context.Context, partition int) (Flow, error)
 
 	// Collect turns events after the chat's cursor into deliveries as choose decides, at most limit events, and moves
-	// the cursor, in one transaction. choose gets them in their order, returns a choice for each, and may be called
-	// again with the same. Quiet events are skipped without asking. It returns how many events it passed, so that 0
-	// means the chat is up to date.
-	Collect(ctx context.Context, l ChatLease, limit int, choose func([]Candidate) []Choice) (int, error)
+	// the cursor, in one transaction. Quiet events are skipped without asking. It returns how many events it passed, so
+	// that 0 means the chat is up to date.
+	Collect(ctx context.Context, l ChatLease, limit int, choose Chooser) (int, error)
 	// Held returns nodes with alerts held for a reason, by id, from after the given id on. For Flapping these are only
 	// nodes that are due: those whose last change is not after last, or which flap since no later than since; nodes
 	// that are due and have nothing held come with Alerts 0, and no event but its NodeID.

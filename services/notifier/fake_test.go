@@ -213,7 +213,7 @@ func (m *memory) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
 }
 
 // Collect holds nothing: silences and flapping are tested on a real store.
-func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose func([]nodestore.Candidate) []nodestore.Choice) (n int, err error) {
+func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose nodestore.Chooser) (n int, err error) {
 	err = m.do(ctx, "Collect", l, func(c *memoryChat) error {
 		var cs []nodestore.Candidate
 		for ; n < limit && c.cursor < len(m.events); n++ {
@@ -222,7 +222,7 @@ func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, 
 			}
 			c.cursor++
 		}
-		for i, choice := range choose(cs) {
+		for i, choice := range choose.Choose(nil, cs) {
 			if !choice.Skip {
 				e := cs[i].StoredEvent
 				c.rows = append(c.rows, &memoryRow{alert: nodestore.Alert{ID: e.ID.String(), StoredEvent: e}})

@@ -122,7 +122,7 @@ func (p *process) Flow(ctx context.Context, partition int) (nodestore.Flow, erro
 	return call(ctx, p, "flow", func() (nodestore.Flow, error) { return p.Deliveries.Flow(ctx, partition) })
 }
 
-func (p *process) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose func([]nodestore.Candidate) []nodestore.Choice) (int, error) {
+func (p *process) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose nodestore.Chooser) (int, error) {
 	return call(ctx, p, "collect", func() (int, error) { return p.Deliveries.Collect(ctx, l, limit, choose) })
 }
 

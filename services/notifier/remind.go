@@ -8,9 +8,6 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// remindEvery is how often the store is asked for nodes that are still down: it has to look at all nodes.
-const remindEvery = time.Minute
-
 // due is the latest reminder of an incident that is due, and when it became so: the nth, from 1; 0 for none yet. The
 // last of the reminders repeats.
 func (r Reminders) due(incident, now node.Stamp) (nth int64, at node.Stamp) {

@@ -91,6 +91,7 @@ type Timing struct {
 	Busy    int
 	BusyGap time.Duration
 
+	Remind  time.Duration // between looks for nodes to be reminded of, each of which reads all nodes (1 min)
 	Deadman time.Duration // between two calls of the deadman address (1 min)
 }
 
@@ -109,6 +110,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.Refused, 5*time.Minute)
 	def(&t.Gap, time.Second)
 	def(&t.BusyGap, 15*time.Second)
+	def(&t.Remind, time.Minute)
 	def(&t.Deadman, time.Minute)
 	if t.Busy == 0 {
 		t.Busy = 20

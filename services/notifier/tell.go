@@ -79,11 +79,12 @@ func (t *teller) recall(ctx context.Context) error {
 func (t *teller) collect(ctx context.Context) error {
 	began := t.o.Now()
 	var err error
-	if t.silences, err = t.o.Store.Silences(ctx, began.Add(-remembered)); err != nil {
+	if t.silences, err = t.o.Store.Silences(ctx, began); err != nil {
 		return err
 	}
 	for {
-		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit, t.choose)
+		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit,
+			nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose})
 		if err != nil || n == 0 {
 			return err
 		}
@@ -95,10 +96,10 @@ func (t *teller) collect(ctx context.Context) error {
 }
 
 // choose decides about events for the store.
-func (t *teller) choose(events []nodestore.Candidate) []nodestore.Choice {
+func (t *teller) choose(all []nodestore.Silence, events []nodestore.Candidate) []nodestore.Choice {
 	now := t.o.Now()
-	out := choose(t.audience, t.silences, now, events)
-	active := t.silences.now(now)
+	out := choose(t.audience, all, now, events)
+	active := silences(all).now(now)
 	for i, c := range out {
 		if c.Held == nodestore.Silenced && !active.of(events[i].NodeID, events[i].Meta) {
 			t.again() // it is over already
@@ -158,7 +159,7 @@ func (t *teller) thaw(ctx context.Context, n *nodestore.Notification) (*nodestor
 
 // otherwise tells what is told when no alert waits: reminders, then the daily summary.
 func (t *teller) otherwise(ctx context.Context, now time.Time) (time.Duration, error) {
-	if len(t.o.Reminders) > 0 && !now.Before(t.looked.Add(remindEvery)) {
+	if len(t.o.Reminders) > 0 && !now.Before(t.looked.Add(t.o.Timing.Remind)) {
 		r, err := t.still(ctx, now)
 		if err != nil {
 			return 0, err

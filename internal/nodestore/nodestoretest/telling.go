@@ -14,6 +14,7 @@ import (
 var tellingChecks = []check{
 	{"a choice gets what it needs to know of each event", candidates},
 	{"what is chosen is stored", choices},
+	{"a choice gets the silences", choiceOfSilences},
 	{"held alerts come by node, and are freed", heldAndFreed},
 	{"flapping nodes come when they are due", flaps},
 	{"a digest counts entries", digest},
@@ -36,14 +37,14 @@ func (o *owner) commitNodes(t *testing.T, nodes ...node.Node) {
 // asked collects once and returns what the choice was asked.
 func (c *chat) asked(t *testing.T, choose func(nodestore.Candidate) nodestore.Choice) (out []nodestore.Candidate) {
 	t.Helper()
-	_, err := c.store.Collect(t.Context(), c.ChatLease, 1000, func(cs []nodestore.Candidate) []nodestore.Choice {
+	_, err := c.store.Collect(t.Context(), c.ChatLease, 1000, chooser(func(cs []nodestore.Candidate) []nodestore.Choice {
 		out = cs
 		var choices []nodestore.Choice
 		for _, c := range cs {
 			choices = append(choices, choose(c))
 		}
 		return choices
-	})
+	}))
 	must(t, err)
 	return out
 }
@@ -134,7 +135,7 @@ func choices(t *testing.T, d *database) {
 		o.tell(t, change(name, node.Down, node.Up))
 	}
 	// A choice that fails leaves all as it was.
-	if _, err := d.Collect(t.Context(), c.ChatLease, 10, func([]nodestore.Candidate) []nodestore.Choice { return nil }); err == nil {
+	if _, err := d.Collect(t.Context(), c.ChatLease, 10, chooser(func([]nodestore.Candidate) []nodestore.Choice { return nil })); err == nil {
 		t.Error("no choice at all was taken")
 	}
 	if got := c.asked(t, always(nodestore.Choice{})); len(got) != 2 {
@@ -142,7 +143,32 @@ func choices(t *testing.T, d *database) {
 	}
 }
 
-// flapStamps are what the suite's clock of messages says.
+// A silence that was added before an event was committed is known when the event is decided about, though it was not
+// when the collecting began.
+func choiceOfSilences(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	c := join(t, d, "chat")
+	now := time.Now().UTC().Round(0)
+	var want []nodestore.Silence
+	for _, until := range []time.Duration{time.Hour, -time.Hour, -long - time.Minute} {
+		s, err := d.AddSilence(t.Context(), nodestore.Silence{Scope: nodestore.ScopeAll, From: now.Add(-2 * long), Until: now.Add(until)})
+		must(t, err)
+		want = append(want, s)
+	}
+	o.tell(t, change("n", node.Up, node.Down))
+	var got []nodestore.Silence
+	_, err := d.Collect(t.Context(), c.ChatLease, 10, nodestore.Chooser{
+		Quiet: now.Add(-long - time.Second),
+		Choose: func(silences []nodestore.Silence, cs []nodestore.Candidate) []nodestore.Choice {
+			got = silences
+			return make([]nodestore.Choice, len(cs))
+		},
+	})
+	must(t, err)
+	diff(t, "silences", got, want[:2])
+}
+
+// stamp is that of the last message.
 func (o *owner) stamp() node.Stamp { return o.at.Stamp }
 
 func heldAndFreed(t *testing.T, d *database) {

@@ -10,7 +10,7 @@ import (
 )
 
 // Collect implements nodestore.Deliveries. It writes only when there is something new.
-func (s Store) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose func([]nodestore.Candidate) []nodestore.Choice) (n int, err error) {
+func (s Store) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose nodestore.Chooser) (n int, err error) {
 	if idle, err := s.upToDate(ctx, l); idle || err != nil {
 		return 0, err
 	}
@@ -95,8 +95,12 @@ func (c *collection) read(ctx context.Context, tx session, limit int) error {
 }
 
 // store writes what was chosen and moves the cursor.
-func (c *collection) store(ctx context.Context, tx session, choose func([]nodestore.Candidate) []nodestore.Choice) error {
-	choices := choose(c.candidates)
+func (c *collection) store(ctx context.Context, tx session, choose nodestore.Chooser) error {
+	silences, err := tx.silences(ctx, choose.Quiet) // after the events: none of them may be older than its silence
+	if err != nil {
+		return err
+	}
+	choices := choose.Choose(silences, c.candidates)
 	if len(choices) != len(c.candidates) {
 		return errors.New("there is not one choice for each event")
 	}

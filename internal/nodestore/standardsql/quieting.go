@@ -13,21 +13,24 @@ import (
 // Silences implements nodestore.Quieting and nodestore.Deliveries.
 func (s Store) Silences(ctx context.Context, now time.Time) (out []nodestore.Silence, err error) {
 	err = s.read(ctx, "read silences", func(tx session) error {
-		return tx.each(ctx, `SELECT id, scope, value, by_whom, note, from_at, until_at, ended_at FROM silences
-			WHERE until_at > $1 AND (ended_at = 0 OR ended_at > $1) ORDER BY id`, []any{now.UnixNano()},
-			func(scan func(...any) error) (bool, error) {
-				var x nodestore.Silence
-				var from, until, ended int64
-				err := scan(&x.ID, &x.Scope, &x.Value, &x.By, &x.Note, &from, &until, &ended)
-				x.From, x.Until, x.Ended = instant(from), instant(until), instant(ended)
-				out = append(out, x)
-				return true, err
-			})
+		out, err = tx.silences(ctx, now)
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return out, err
+}
+
+func (s session) silences(ctx context.Context, now time.Time) (out []nodestore.Silence, err error) {
+	err = s.each(ctx, `SELECT id, scope, value, by_whom, note, from_at, until_at, ended_at FROM silences
+		WHERE until_at > $1 AND (ended_at = 0 OR ended_at > $1) ORDER BY id`, []any{now.UnixNano()},
+		func(scan func(...any) error) (bool, error) {
+			var x nodestore.Silence
+			var from, until, ended int64
+			err := scan(&x.ID, &x.Scope, &x.Value, &x.By, &x.Note, &from, &until, &ended)
+			x.From, x.Until, x.Ended = instant(from), instant(until), instant(ended)
+			out = append(out, x)
+			return true, err
+		})
+	return out, err
 }
 
 // AddSilence implements nodestore.Quieting.
