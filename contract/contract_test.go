@@ -32,6 +32,7 @@ var golden = map[string]any{
 		},
 	},
 	"batch_pulse":    &contract.Batch{V: 1, Ingest: "ingest-0"},
+	"batch_unsure":   &contract.Batch{V: 1, Ingest: "ingest-0", Unsure: true},
 	"command_delete": &contract.Command{V: 1, Kind: contract.CommandDelete, NodeID: "a", By: "admin"},
 	"command_name":   &contract.Command{V: 1, Kind: contract.CommandName, NodeID: "a", By: "admin", Name: "Left rack"},
 	"command_threshold": &contract.Command{

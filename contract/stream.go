@@ -29,6 +29,9 @@ func EventSubject(partition int) string { return "event." + strconv.Itoa(partiti
 type Batch struct {
 	V      int    `json:"v"`
 	Ingest string `json:"ingest"` // which ingest published it
+	// Unsure says that what this ingest published before was not acknowledged, so that it cannot tell whether anybody is
+	// heard. A cut-off leader of JetStream still stamps such messages, and stores them when it is back.
+	Unsure bool `json:"unsure,omitempty"`
 	// Accepted and Refused count this ingest's requests since its last batch; Refused by HTTP status.
 	Accepted   int            `json:"accepted,omitempty"`
 	Refused    map[string]int `json:"refused,omitempty"`

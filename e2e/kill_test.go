@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/sqlite"
 )
@@ -36,11 +37,11 @@ func (p *standalone) start() {
 	cmd := command(p.t, p.dir, append(p.env, "LISTEN_ADDR="+p.addr)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	child, err := childprocess.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		p.t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(exited) }()
+	exited := child.Done()
 	p.kill = func() { _ = cmd.Process.Kill(); <-exited }
 	p.out = func() string { <-exited; return out.String() }
 	p.end = func() (int, time.Duration) {

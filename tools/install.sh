@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks, from Debian's packages: a Postgres server, Chromium, and
-# libfaketime, which gives a Postgres server a clock of its own.
+# Installs what the tests need and this machine lacks, from Debian's packages: a Postgres server, Chromium, libfaketime,
+# which gives a Postgres server a clock of its own, and for others than root fusermount3, which mounts the disks that
+# lose power. Those also need the kernel's /dev/fuse.
 set -eu
 
 have_postgres() {
@@ -10,11 +11,19 @@ have_postgres() {
 }
 have_chromium() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
 have_faketime() { ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; }
+have_fuse() { [ "$(id -u)" = 0 ] || command -v fusermount3 >/dev/null; }
+
+if [ ! -e /dev/fuse ]; then
+  # A container may lack the device although the kernel has it.
+  [ "$(id -u)" != 0 ] || { modprobe fuse 2>/dev/null || true; [ -e /dev/fuse ] || mknod -m 666 /dev/fuse c 10 229 2>/dev/null || true; }
+  [ -e /dev/fuse ] || echo "no /dev/fuse: the tests of power loss will fail; modprobe fuse, or start the container with --device /dev/fuse --cap-add SYS_ADMIN" >&2
+fi
 
 missing=()
 have_postgres || missing+=(postgresql)
 have_chromium || missing+=(chromium)
 have_faketime || missing+=(faketime)
+have_fuse || missing+=(fuse3)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # for the race detector
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -15,11 +15,14 @@ import (
 
 const module = "github.com/gensyn-monitor/gensyn-monitor"
 
+// Notifier is the package of the notifier's program.
+const Notifier = module + "/services/notifier/cmd/notifier"
+
 // Programs are the packages that Build needs for a cluster.
 var Programs = []string{
 	module + "/services/ingest/cmd/ingest",
 	module + "/services/evaluator/cmd/evaluator",
-	module + "/services/notifier/cmd/notifier",
+	Notifier,
 	module + "/services/web/cmd/web",
 	"github.com/nats-io/nats-server/v2",
 }

@@ -22,13 +22,15 @@ type Link struct {
 	held    chan struct{} // closed when traffic may flow again; nil while it flows
 	delay   time.Duration
 	swallow chan struct{} // closed when the answer to a commit was swallowed; nil when none is to be
+	halve   chan struct{} // closed when a commit was halved; nil when none is to be
+	lose    chan struct{} // closed when a commit was lost on its way; nil when none is to be
 	closed  bool
 }
 
 // New makes a link to the target, host:port, on a free loopback port.
 func New(target string) (*Link, error) { return listen(&Link{target: target}) }
 
-// ToPostgres is like New for a target that is a Postgres server without TLS: only such a link can Swallow.
+// ToPostgres is like New for a target that is a Postgres server without TLS: only such a link can Swallow and Halve.
 func ToPostgres(target string) (*Link, error) { return listen(&Link{target: target, postgres: true}) }
 
 func listen(k *Link) (*Link, error) {
@@ -112,13 +114,36 @@ func (k *Link) Swallow() <-chan struct{} {
 	return k.swallow
 }
 
+// Halve lets the next commit that is one pipeline reach the database all but its end, and then holds the link as Hold
+// does: the server has carried the statements out, holds their locks, and waits for the rest. The channel is closed when
+// it happened.
+func (k *Link) Halve() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.halve == nil {
+		k.halve = make(chan struct{})
+	}
+	return k.halve
+}
+
+// Lose cuts the next connection to Postgres that commits before the end of the commit reaches the database. The channel
+// is closed when it happened.
+func (k *Link) Lose() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lose == nil {
+		k.lose = make(chan struct{})
+	}
+	return k.lose
+}
+
 // Heal ends every fault.
 func (k *Link) Heal() {
 	k.Refuse(false)
 	k.Hold(false)
 	k.Delay(0)
 	k.mu.Lock()
-	k.swallow = nil
+	k.swallow, k.halve, k.lose = nil, nil, nil
 	k.mu.Unlock()
 }
 

@@ -119,36 +119,94 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// The commit whose answer is swallowed is stored, and its client sees the connection break.
-func TestSwallow(t *testing.T) {
-	url := postgrestest.Shared(t).NewDatabase(t)
-	config, err := pgx.ParseConfig(url)
+// database is a link to a database with one empty table, what connects through it, and a connection beside it.
+func database(t *testing.T) (k *Link, through *pgx.ConnConfig, direct *pgx.Conn) {
+	t.Helper()
+	config, err := pgx.ParseConfig(postgrestest.Shared(t).NewDatabase(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	direct, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer direct.Close(context.WithoutCancel(t.Context()))
+	direct = connect(t, config)
 	if _, err := direct.Exec(t.Context(), `CREATE TABLE x (n int)`); err != nil {
 		t.Fatal(err)
 	}
-	k, err := ToPostgres(net.JoinHostPort(config.Host, itoa(config.Port)))
+	if k, err = ToPostgres(net.JoinHostPort(config.Host, itoa(config.Port))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(k.Close)
+	through = config.Copy()
+	host, port, _ := net.SplitHostPort(k.Addr())
+	through.Host, through.Port = host, atoi(t, port)
+	return k, through, direct
+}
+
+func connect(t *testing.T, config *pgx.ConnConfig) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer k.Close()
-	through := config.Copy()
-	host, port, _ := net.SplitHostPort(k.Addr())
-	through.Host, through.Port = host, atoi(t, port)
+	t.Cleanup(func() { c.Close(context.WithoutCancel(t.Context())) })
+	return c
+}
+
+func pipeline(ctx context.Context, c *pgx.Conn) error {
+	var b pgx.Batch
+	b.Queue(`INSERT INTO x VALUES ($1)`, 1)
+	b.Queue(`INSERT INTO x VALUES ($1)`, 2)
+	return c.SendBatch(ctx, &b).Close()
+}
+
+// rows takes away what is committed, and counts it.
+func rows(t *testing.T, c *pgx.Conn) (n int) {
+	t.Helper()
+	err := c.QueryRow(t.Context(), `WITH d AS (DELETE FROM x RETURNING 1) SELECT count(*) FROM d`).Scan(&n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A commit that is halved is carried out and not stored, until the rest of it arrives.
+func TestHalve(t *testing.T) {
+	k, through, direct := database(t)
+	c := connect(t, through)
+	if err := pipeline(t.Context(), c); err != nil || rows(t, direct) != 2 {
+		t.Fatalf("healthy: %v", err)
+	}
+	halved, done := k.Halve(), make(chan error, 1)
+	go func() { done <- pipeline(t.Context(), c) }()
+	<-halved
+	for waits := false; !waits; { // for its client, with both rows inserted
+		err := direct.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+			WHERE wait_event = 'ClientRead' AND backend_xid IS NOT NULL AND datname = current_database())`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := rows(t, direct); n != 0 {
+		t.Errorf("%d rows are stored already", n)
+	}
+	select {
+	case err := <-done:
+		t.Errorf("answered: %v", err)
+	default:
+	}
+	k.Hold(false)
+	if err := <-done; err != nil || rows(t, direct) != 2 {
+		t.Errorf("the rest arrived: %v, or not both rows are stored", err)
+	}
+	if err := pipeline(t.Context(), c); err != nil {
+		t.Errorf("another: %v", err)
+	}
+}
+
+// The commit whose answer is swallowed is stored, one that is lost on its way is not; both clients see the connection
+// break.
+func TestSwallowAndLose(t *testing.T) {
+	k, through, direct := database(t)
 	for name, commit := range map[string]func(*pgx.Conn) error{
-		"pipeline": func(c *pgx.Conn) error {
-			var b pgx.Batch
-			b.Queue(`INSERT INTO x VALUES ($1)`, 1)
-			b.Queue(`INSERT INTO x VALUES ($1)`, 2)
-			return c.SendBatch(t.Context(), &b).Close()
-		},
+		"pipeline": func(c *pgx.Conn) error { return pipeline(t.Context(), c) },
 		"COMMIT": func(c *pgx.Conn) error {
 			return pgx.BeginFunc(t.Context(), c, func(tx pgx.Tx) error {
 				_, err := tx.Exec(t.Context(), `INSERT INTO x VALUES (1), (2)`)
@@ -157,11 +215,7 @@ func TestSwallow(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := pgx.ConnectConfig(t.Context(), through)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close(context.WithoutCancel(t.Context()))
+			c := connect(t, through)
 			if err := commit(c); err != nil {
 				t.Fatalf("healthy: %v", err)
 			}
@@ -170,9 +224,17 @@ func TestSwallow(t *testing.T) {
 				t.Error("the answer arrived")
 			}
 			<-done
-			var n int
-			if err := direct.QueryRow(t.Context(), `WITH d AS (DELETE FROM x RETURNING 1) SELECT count(*) FROM d`).Scan(&n); err != nil || n != 4 {
-				t.Errorf("%d rows, %v; want 4", n, err)
+			if n := rows(t, direct); n != 4 {
+				t.Errorf("%d rows, want 4", n)
+			}
+			again := connect(t, through)
+			lost := k.Lose()
+			if err := commit(again); err == nil {
+				t.Error("a lost commit succeeded")
+			}
+			<-lost
+			if n := rows(t, direct); n != 0 {
+				t.Errorf("%d rows of a lost commit, want 0", n)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"net"
 	"sync/atomic"
 )
@@ -37,10 +38,7 @@ func (k *Link) upstream(p *pair) {
 		n, err := p.client.Read(buf)
 		if n > 0 {
 			k.wait()
-			if k.postgres && talk.commits(buf[:n]) && k.swallows() {
-				p.swallowing.Store(true)
-			}
-			if _, err := p.server.Write(buf[:n]); err != nil {
+			if err := k.pass(p, &talk, buf[:n]); err != nil {
 				return
 			}
 		}
@@ -48,6 +46,31 @@ func (k *Link) upstream(p *pair) {
 			return
 		}
 	}
+}
+
+var errLost = errors.New("the commit is lost")
+
+// pass hands on what the client said.
+func (k *Link) pass(p *pair, talk *frontend, data []byte) error {
+	if k.postgres {
+		commit, end := talk.commits(data)
+		if commit && k.loses() {
+			return errLost
+		}
+		if commit && k.swallows() {
+			p.swallowing.Store(true)
+		}
+		if end >= 0 && k.halves() {
+			if _, err := p.server.Write(data[:end]); err != nil {
+				return err
+			}
+			k.halved()
+			k.wait()
+			data = data[end:]
+		}
+	}
+	_, err := p.server.Write(data)
+	return err
 }
 
 // ready ends the answer to a commit: ReadyForQuery, idle.
@@ -81,6 +104,18 @@ func (k *Link) downstream(p *pair) {
 	}
 }
 
+// loses reports whether a commit is to be lost, and that it is.
+func (k *Link) loses() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.lose == nil {
+		return false
+	}
+	close(k.lose)
+	k.lose = nil
+	return true
+}
+
 // swallows reports whether an answer is to be swallowed.
 func (k *Link) swallows() bool {
 	k.mu.Lock()
@@ -97,6 +132,23 @@ func (k *Link) swallowed() {
 	}
 }
 
+// halves reports whether a commit is to be halved.
+func (k *Link) halves() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.halve != nil
+}
+
+func (k *Link) halved() {
+	k.Hold(true)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.halve != nil {
+		close(k.halve)
+		k.halve = nil
+	}
+}
+
 // frontend reads what a client of Postgres says, as far as to see commits
 // (https://www.postgresql.org/docs/15/protocol-message-formats.html).
 type frontend struct {
@@ -106,26 +158,31 @@ type frontend struct {
 }
 
 // commits reports whether data completes a commit: a pipeline of several statements, which is one transaction, or
-// COMMIT itself.
-func (f *frontend) commits(data []byte) bool {
+// COMMIT itself. Of a pipeline it says where in data its end, the last Sync, begins; else -1.
+func (f *frontend) commits(data []byte) (found bool, end int) {
 	f.left = append(f.left, data...)
-	found := false
+	end = -1
 	for {
 		kind, body, ok := f.next()
 		if !ok {
-			return found
+			return found, end
 		}
 		switch kind {
 		case 'B':
 			f.binds++
 		case 'S':
-			found = found || f.binds > 1
+			if f.binds > 1 {
+				found, end = true, max(len(data)-len(f.left)-syncSize, 0)
+			}
 			f.binds = 0
 		case 'Q':
 			found = found || bytes.HasPrefix(bytes.ToLower(body), []byte("commit"))
 		}
 	}
 }
+
+// syncSize is the length of a Sync message.
+const syncSize = 5
 
 // next takes one message. The first of a connection has no kind.
 func (f *frontend) next() (kind byte, body []byte, ok bool) {

@@ -72,7 +72,7 @@ func (w *world) testServerAway(t *testing.T, leads bool) {
 func (w *world) wantSame(t *testing.T) {
 	t.Helper()
 	if e, lost := w.position().Epoch, w.count(node.Changed, node.Lost); e != 1 || lost != 0 {
-		t.Errorf("epoch %d, %d times LOST, want 1 and 0", e, lost)
+		t.Errorf("epoch %d, %d times LOST, want 1 and 0:\n%s", e, lost, w.history())
 	}
 }
 

@@ -31,12 +31,12 @@ type answer struct {
 	status int // 0: no answer
 }
 
-func newFleet(url string) *fleet {
-	f := &fleet{url: url, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: fleetSize}}}
+func newFleet(url string, size int) *fleet {
+	f := &fleet{url: url, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: size}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	for i := range fleetSize {
-		wg.Go(func() { f.report(ctx, fmt.Sprintf("node-%02d", i), time.Duration(i)*time.Second/fleetSize) })
+	for i := range size {
+		wg.Go(func() { f.report(ctx, fmt.Sprintf("node-%02d", i), time.Duration(i)*time.Second/time.Duration(size)) })
 	}
 	f.stop = sync.OnceFunc(func() { cancel(); wg.Wait(); f.client.CloseIdleConnections() })
 	return f

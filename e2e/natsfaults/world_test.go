@@ -17,6 +17,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
@@ -62,6 +63,9 @@ type world struct {
 	js      jetstream.JetStream
 	log     *lines
 	fleet   *fleet
+	nodes   int // in the fleet
+
+	registry *prometheus.Registry // of the ingest
 }
 
 // lines is a log that can be searched.
@@ -85,14 +89,28 @@ func (l *lines) String() string {
 // start runs everything until the test ends. The limits are those of the heartbeats stream.
 func start(t *testing.T, servers int, limits bus.StreamLimits) *world {
 	t.Helper()
+	w := define(t, servers)
+	w.run(limits)
+	return w
+}
+
+// define says what runs, and starts nothing yet.
+func define(t *testing.T, servers int) *world {
+	t.Helper()
 	bin, err := programs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), log: new(lines)}
+	w := &world{t: t, dir: t.TempDir(), log: new(lines), nodes: fleetSize, registry: prometheus.NewRegistry()}
 	if w.servers, w.url, err = cluster.NATSServers(w.dir, bin, servers); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+func (w *world) run(limits bus.StreamLimits) {
+	t := w.t
+	t.Helper()
 	t.Cleanup(func() {
 		for _, p := range w.servers {
 			p.Kill()
@@ -111,10 +129,9 @@ func start(t *testing.T, servers int, limits bus.StreamLimits) *world {
 		return w.own.EnsureStreams(ctx, 0, limits) == nil
 	})
 	w.serve()
-	w.fleet = newFleet(w.door.URL)
+	w.fleet = newFleet(w.door.URL, w.nodes)
 	t.Cleanup(w.fleet.stop)
 	w.awaitFolded()
-	return w
 }
 
 func (w *world) connect() {
@@ -144,6 +161,7 @@ func (w *world) serve() {
 	var err error
 	w.ingest, err = ingest.New(ingest.Options{
 		ID: "ingest", Secret: "secret-of-the-test", Bus: w.bus("ingest"), Log: log.With().Str("part", "ingest").Logger(),
+		Metrics: w.registry,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -198,6 +216,20 @@ func (w *world) awaitFolded() time.Duration {
 	return time.Since(begun)
 }
 
+// awaitAccepted waits until so many heartbeats sent from then on are answered 200.
+func (w *world) awaitAccepted(t *testing.T, from time.Time, n int) {
+	t.Helper()
+	await(t, 20*time.Second, fmt.Sprintf("%d answers of 200", n), func() bool {
+		accepted := 0
+		for _, a := range w.fleet.since(from) {
+			if a.status == http.StatusOK {
+				accepted++
+			}
+		}
+		return accepted >= n
+	})
+}
+
 // position is the committed one.
 func (w *world) position() node.Position {
 	w.t.Helper()
@@ -224,6 +256,31 @@ func (w *world) count(kind node.Kind, to node.State) int {
 	return n
 }
 
+// history is what happened besides joining, and what the nodes that were lost had been answered.
+func (w *world) history() string {
+	w.t.Helper()
+	events, err := w.store.Events(w.t.Context(), "", 100000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, e := range slices.Backward(events) {
+		if e.Kind == node.Joined {
+			continue
+		}
+		fmt.Fprintf(&b, "%v %s %s %s %s>%s since %v\n", e.At.Time(), e.ID, e.Kind, e.NodeID, e.From, e.To, e.Since.Time())
+		if e.To != node.Lost {
+			continue
+		}
+		for _, a := range w.fleet.all() {
+			if strings.HasPrefix(a.meta, e.NodeID+"@") && a.at.UnixNano() > int64(e.Since)-int64(threshold) && a.at.UnixNano() < int64(e.At)+int64(threshold) {
+				fmt.Fprintf(&b, "\tsent %v: %d after %v\n", a.at.UTC(), a.status, a.took)
+			}
+		}
+	}
+	return b.String()
+}
+
 // problem is what readiness says of a part of the ingest or the evaluator.
 func (w *world) problem(part string) string {
 	for _, c := range append(w.eval.Checks(), w.ingest.Checks()...) {
@@ -240,6 +297,27 @@ func (w *world) problem(part string) string {
 func (w *world) audit() (acked, lost, refused, landed int) {
 	w.t.Helper()
 	w.fleet.stop()
+	stored := w.stored()
+	for _, a := range w.fleet.all() {
+		switch {
+		case a.status == http.StatusOK && stored[a.meta]:
+			acked++
+		case a.status == http.StatusOK:
+			acked++
+			lost++
+		case stored[a.meta]:
+			refused++
+			landed++
+		default:
+			refused++
+		}
+	}
+	return acked, lost, refused, landed
+}
+
+// stored are the heartbeats in the stream, by meta.
+func (w *world) stored() map[string]bool {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	info, err := w.own.Info(ctx, 0)
@@ -267,21 +345,7 @@ func (w *world) audit() (acked, lost, refused, landed int) {
 			w.t.Fatal("the stream could not be read")
 		}
 	}
-	for _, a := range w.fleet.all() {
-		switch a.status {
-		case http.StatusOK:
-			acked++
-			if !stored[a.meta] {
-				lost++
-			}
-		default:
-			refused++
-			if stored[a.meta] {
-				landed++
-			}
-		}
-	}
-	return acked, lost, refused, landed
+	return stored
 }
 
 // leader is the server that leads the heartbeats stream, nil while there is none.

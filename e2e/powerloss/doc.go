@@ -1,7 +1,8 @@
 // Package powerloss shows what is left of a program's files when the power goes.
 //
-// A Disk is a FUSE file system in memory, filled from a directory, that records every operation in order in a Journal.
-// Disks of one machine share a journal. Programs run on the disks; whoever was told something by them (an answer of
+// A Disk is a FUSE file system in memory, filled from a directory, that records every operation in order in the journal
+// of its Machine, which its disks share. A process of its own serves them: whatever happens to a test, nothing waits for
+// its disks for ever, and no mount stays. Programs run on the disks; whoever was told something by them (an answer of
 // 200, a commit, a message that Telegram accepted) notes the journal's position at that moment. Afterwards Survivor
 // builds, for any position, the directory that a disk would hold if the power had gone there: without the writes that
 // no completed fsync covers. So one run of the programs gives as many power cuts as one likes.

@@ -14,7 +14,7 @@ import (
 // inode is a file, a folder or a symbolic link. Everything below the first group is guarded by the journal's lock.
 type inode struct {
 	fs.Inode
-	disk   *Disk
+	disk   *disk
 	target string // of a symbolic link
 	base   []byte // the content when the disk was mounted
 

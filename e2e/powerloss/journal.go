@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Journal is the order of everything done to the disks of one machine. It is safe for concurrent use.
-type Journal struct {
-	// SyncDelay is how long an fsync takes at least, so that other operations come between, as on a real disk.
-	SyncDelay time.Duration
+// journal is the order of everything done to the disks of one machine. It is safe for concurrent use.
+type journal struct {
+	// syncDelay is how long an fsync takes at least, so that other operations come between, as on a real disk.
+	syncDelay time.Duration
 
 	mu  sync.Mutex
 	ops []op
@@ -43,14 +43,14 @@ type entry struct {
 }
 
 // Position is the number of operations so far. Whatever somebody was told before asking lies below it.
-func (j *Journal) Position() int {
+func (j *journal) position() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return len(j.ops)
 }
 
-// Syncs returns the positions right after completed fsyncs in (from, to]: the moments at which something became safe.
-func (j *Journal) Syncs(from, to int) []int {
+// syncs returns the positions right after completed fsyncs in (from, to]: the moments at which something became safe.
+func (j *journal) syncs(from, to int) []int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var out []int
@@ -63,14 +63,14 @@ func (j *Journal) Syncs(from, to int) []int {
 }
 
 // prefix returns the operations below a position. They do not change any more.
-func (j *Journal) prefix(position int) []op {
+func (j *journal) prefix(position int) []op {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.ops[:min(position, len(j.ops))]
 }
 
 // add appends an operation and notes who it changed. The caller holds the lock.
-func (j *Journal) add(o op) {
+func (j *journal) add(o op) {
 	j.ops = append(j.ops, o)
 	at := len(j.ops)
 	if o.node != nil && o.kind != synced {
@@ -87,15 +87,15 @@ func (j *Journal) add(o op) {
 
 // sync records an fsync, or an fdatasync when it is for the data alone. As on ext4, it commits the file system's
 // journal up to the last change of that file, not more: an fdatasync ignores changes of its times.
-func (j *Journal) sync(n *inode, dataOnly bool) {
+func (j *journal) sync(n *inode, dataOnly bool) {
 	j.mu.Lock()
 	o := op{kind: synced, node: n, from: len(j.ops), commit: n.changed}
 	if dataOnly {
 		o.commit = n.reshaped
 	}
 	j.mu.Unlock()
-	if j.SyncDelay > 0 {
-		time.Sleep(j.SyncDelay)
+	if j.syncDelay > 0 {
+		time.Sleep(j.syncDelay)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ type heartbeat struct{ sent, acked int }
 // world is what people outside the monitor know: which heartbeats were acknowledged, and what was told, each with the
 // journal's position at that moment.
 type world struct {
-	journal *Journal
+	machine *Machine
 	mu      sync.Mutex
 	beats   map[string][]heartbeat
 	told    []telegramtest.Message
@@ -54,20 +55,25 @@ func (w *world) watch(telegram *telegramtest.Server) {
 	telegram.Watch(func(m telegramtest.Message) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.told, w.toldAt = append(w.told, m), append(w.toldAt, w.journal.Position())
+		w.told, w.toldAt = append(w.told, m), append(w.toldAt, w.machine.Position())
 	})
 }
 
-// send runs nodes that report without a pause, each up and down in turn.
-func (w *world) send(t *testing.T, ingest string, lasts time.Duration) {
+// perNode is how often each node reports before the cut: more than ingest takes at once from one node.
+const perNode = 12
+
+// send runs nodes that report about five times a second, up and down in turn: notifications are told at one a second, and
+// the power is to go between heartbeats, too, after two of them.
+func (w *world) send(t *testing.T, ingest string) {
+	t.Helper()
 	w.beats = map[string][]heartbeat{}
-	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range nodes {
 		wg.Go(func() {
 			id := fmt.Sprintf("load-%02d", i)
-			for n := 0; ctx.Err() == nil; n++ {
+			for n := range perNode {
 				h, ok := w.one(t, ctx, ingest, id, n)
 				if !ok {
 					return
@@ -75,33 +81,45 @@ func (w *world) send(t *testing.T, ingest string, lasts time.Duration) {
 				w.mu.Lock()
 				w.beats[id] = append(w.beats[id], h)
 				w.mu.Unlock()
+				select {
+				case <-ctx.Done():
+				case <-time.After(200 * time.Millisecond):
+				}
 			}
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
-// one sends a heartbeat until it is taken; not ok when the time is over.
+// one sends a heartbeat until it is taken; not ok, and the test has failed, when the time is over.
 func (w *world) one(t *testing.T, ctx context.Context, ingest, id string, n int) (heartbeat, bool) {
+	h := heartbeat{sent: w.machine.Position()}
+	body := fmt.Sprintf(`{"node_id":"%s","status":"%s","meta":"%d","boot_id":"before","seq":%d}`, id, []string{"UP", "DOWN"}[n%2], n, n+1)
 	for {
-		h := heartbeat{sent: w.journal.Position()}
-		code := post(t, ingest, fmt.Sprintf(`{"node_id":"%s","status":"%s","meta":"%d"}`, id, []string{"UP", "DOWN"}[n%2], n))
-		h.acked = w.journal.Position()
+		code := post(t, ingest, body)
+		h.acked = w.machine.Position()
 		switch code {
 		case http.StatusOK:
 			return h, true
-		case http.StatusTooManyRequests:
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable, 0: // an agent tries again, too
 		default:
 			t.Errorf("heartbeat: %d", code)
 			return h, false
 		}
 		select {
 		case <-ctx.Done():
+			t.Errorf("ingest does not take heartbeat %d of %s: %d", n, id, code)
 			return h, false
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
+
+// agents are the nodes' side of HTTP.
+var agents = &http.Client{Timeout: 10 * time.Second}
 
 func post(t *testing.T, ingest, body string) int {
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, ingest+"/api/heartbeat", strings.NewReader(body))
@@ -110,7 +128,7 @@ func post(t *testing.T, ingest, body string) int {
 		return 0
 	}
 	req.Header.Set("Authorization", "Bearer "+secret)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := agents.Do(req)
 	if err != nil {
 		return 0
 	}
@@ -284,8 +302,21 @@ func (v verdict) sound(t *testing.T) {
 	}
 }
 
-// later are moments from which on something was at stake.
-func (w *world) later(t *testing.T, from, n int) []int {
+// awaitTold waits until Telegram has more notifications than may be told again, so that a lost record shows.
+func (w *world) awaitTold(t *testing.T) {
+	t.Helper()
+	await(t, 30*time.Second, "third notification before the cut", func() bool { return len(w.times()) >= 3 })
+}
+
+// times are the positions at which Telegram accepted notifications.
+func (w *world) times() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.toldAt)
+}
+
+// later are moments from which on something was at stake: all nodes had reported, and two notifications were told.
+func (w *world) later(t *testing.T, chance *rand.Rand, from, n int) []int {
 	t.Helper()
 	var acked []int
 	for _, beats := range w.beats {
@@ -294,5 +325,5 @@ func (w *world) later(t *testing.T, from, n int) []int {
 	if len(acked) != nodes {
 		t.Fatalf("only %d nodes reported", len(acked))
 	}
-	return w.journal.moments(luck(t), max(from, slices.Max(acked)), w.journal.Position(), n)
+	return moments(t, w.machine, chance, max(from, slices.Max(acked), w.times()[1]), w.machine.Position(), n)
 }

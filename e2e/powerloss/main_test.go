@@ -23,9 +23,20 @@ const group = "Power loss"
 // syncDelay is how long an fsync takes on the tests' disks.
 const syncDelay = 300 * time.Microsecond
 
+// kept are folders that all tests use; they are removed at the end.
+var kept []string
+
+func keep(name string) (string, error) {
+	dir, err := os.MkdirTemp("", "gensyn-powerloss-"+name+"-")
+	if err == nil {
+		kept = append(kept, dir)
+	}
+	return dir, err
+}
+
 // programs compiles what the tests start, once.
 var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "gensyn-powerloss-bin-")
+	dir, err := keep("bin")
 	if err != nil {
 		return "", err
 	}
@@ -34,8 +45,10 @@ var programs = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	ServeIfAsked()
+	parentIfAsked()
 	code := m.Run()
-	if dir, err := programs(); err == nil {
+	for _, dir := range kept {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
@@ -52,12 +65,23 @@ func bin(t *testing.T) string {
 func rounds(t *testing.T, few int) int {
 	t.Helper()
 	text := os.Getenv("POWERLOSS_ROUNDS")
+	if text == "" && testing.Short() {
+		return 1
+	}
 	if text == "" {
 		return few
 	}
 	n, err := strconv.Atoi(text)
 	must(t, err)
 	return n
+}
+
+// disks are those of a test: all, or the few of its short form (go test -short).
+func disks(all []Mode, few ...Mode) []Mode {
+	if testing.Short() {
+		return few
+	}
+	return all
 }
 
 // luck is the chance of one test: of POWERLOSS_SEED, or of a seed that is printed.
@@ -73,6 +97,35 @@ func luck(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
+// machine is one that is closed after the test, which must not have failed.
+func machine(t *testing.T) *Machine {
+	t.Helper()
+	m, err := NewMachine(syncDelay)
+	must(t, err)
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
+}
+
+// mount mounts a disk until the end of the test, or until it is unmounted before.
+func mount(t *testing.T, m *Machine, from, at string) *Disk {
+	t.Helper()
+	d, err := m.Mount(from, at)
+	must(t, err)
+	t.Cleanup(func() { unmounted(t, d) })
+	return d
+}
+
+func unmounted(t *testing.T, d *Disk) {
+	t.Helper()
+	if err := d.Unmount(); err != nil {
+		t.Error(err)
+	}
+}
+
 // room is a temporary folder that Postgres, as another user, may enter.
 func room(t *testing.T) string {
 	t.Helper()
@@ -84,8 +137,10 @@ func room(t *testing.T) string {
 
 // moments are positions between two others: some anywhere, most where a sync has just been completed or is about to be,
 // for that is where mistakes are.
-func (j *Journal) moments(chance *rand.Rand, from, to, n int) []int {
-	syncs := j.Syncs(from, to)
+func moments(t *testing.T, m *Machine, chance *rand.Rand, from, to, n int) []int {
+	t.Helper()
+	syncs, err := m.Syncs(from, to)
+	must(t, err)
 	var out []int
 	for i := range n {
 		at := from + chance.IntN(max(to-from, 1))

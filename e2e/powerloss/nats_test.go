@@ -25,34 +25,29 @@ type message struct {
 
 // recording is a run of nats-server with publishers on a disk.
 type recording struct {
-	journal *Journal
+	machine *Machine
 	disk    *Disk
-	created int // position at which the streams were there
+	first   int // position at which something was at stake: after the first acknowledgement
 	acked   []message
 }
 
-// record runs publishers for a while and then ends the server.
-func record(t *testing.T, syncInterval string, lasts time.Duration) *recording {
+// record runs publishers of so many messages each and then ends the server.
+func record(t *testing.T, syncInterval string, each int) *recording {
 	t.Helper()
 	dir := room(t)
 	empty, store := filepath.Join(dir, "empty"), filepath.Join(dir, "store")
 	must(t, os.Mkdir(empty, 0o755), os.Mkdir(store, 0o755))
-	r := &recording{journal: &Journal{SyncDelay: syncDelay}}
-	var err error
-	r.disk, err = r.journal.Mount(empty, store)
-	must(t, err)
-	t.Cleanup(func() { must(t, r.disk.Unmount()) })
+	r := &recording{machine: machine(t)}
+	r.disk = mount(t, r.machine, empty, store)
 	server, url := natsServer(t, dir, store, syncInterval)
 	b := connect(t, url)
 	must(t, b.EnsureStreams(t.Context(), 0, bus.StreamLimits{}))
-	r.created = r.journal.Position()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	end := time.Now().Add(lasts)
 	for i := range 4 {
 		wg.Go(func() {
 			chance := rand.New(rand.NewPCG(uint64(i), 1))
-			for n := 0; time.Now().Before(end); n++ {
+			for n := range each {
 				data := bytes.Repeat(fmt.Appendf(nil, "%d/%d ", i, n), 1+chance.IntN(10000))
 				seq, err := b.Publish(t.Context(), contract.HeartbeatSubject(0), data)
 				if err != nil {
@@ -60,13 +55,18 @@ func record(t *testing.T, syncInterval string, lasts time.Duration) *recording {
 					return
 				}
 				mu.Lock()
-				r.acked = append(r.acked, message{seq, data, r.journal.Position()})
+				r.acked = append(r.acked, message{seq, data, r.machine.Position()})
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		t.Fatal(tail(server.Log))
+	}
+	r.first = r.acked[0].at
 	server.Kill()
+	unmounted(t, r.disk)
 	return r
 }
 
@@ -134,8 +134,8 @@ func messages(t *testing.T, b *bus.Bus) (map[uint64][]byte, error) {
 // cuts takes the power away at some moments and adds up what find says.
 func (r *recording) cuts(t *testing.T, mode Mode, chance *rand.Rand, n int) (due, lost int) {
 	t.Helper()
-	end := r.journal.Position()
-	for _, position := range r.journal.moments(chance, r.created, end, n) {
+	end := r.machine.Position()
+	for _, position := range moments(t, r.machine, chance, r.first, end, n) {
 		d, l := r.find(t, position, mode, chance)
 		t.Logf("cut at %d of %d: %d of %d lost", position, end, l, d)
 		due, lost = due+d, lost+l
@@ -146,9 +146,9 @@ func (r *recording) cuts(t *testing.T, mode Mode, chance *rand.Rand, n int) (due
 // Whatever JetStream acknowledged is there after a power cut, on every disk that keeps the name of a synced file.
 func TestNATS(t *testing.T) {
 	chance := luck(t)
-	r := record(t, "always", 1500*time.Millisecond)
+	r := record(t, "always", 150)
 	n := rounds(t, 3)
-	for _, mode := range []Mode{Journalled, Torn, OwnName} {
+	for _, mode := range disks([]Mode{Journalled, Torn, OwnName}, Journalled, Torn) {
 		t.Run(mode.String(), func(t *testing.T) {
 			due, lost := r.cuts(t, mode, chance, n)
 			if lost > 0 || due == 0 {
@@ -167,7 +167,7 @@ func TestNATS(t *testing.T) {
 // file that is synced; POSIX does not ask it of them. When this fails NATS has become better than we say.
 func TestNATSNeedsNamesKept(t *testing.T) {
 	chance := luck(t)
-	r := record(t, "always", 500*time.Millisecond)
+	r := record(t, "always", 50)
 	due, lost := r.cuts(t, Minimal, chance, 2)
 	if lost == 0 {
 		t.Errorf("none of %d messages is lost: nats-server syncs its folders now, promise it", due)
@@ -182,8 +182,8 @@ func TestNATSNeedsNamesKept(t *testing.T) {
 // The control experiment: with NATS's own default the same cuts lose messages, so the disk does forget.
 func TestNATSDefaultLoses(t *testing.T) {
 	chance := luck(t)
-	r := record(t, "2m", 500*time.Millisecond)
-	due, lost := r.find(t, r.journal.Position(), Journalled, chance)
+	r := record(t, "2m", 50)
+	due, lost := r.find(t, r.machine.Position(), Journalled, chance)
 	if lost == 0 {
 		t.Errorf("nothing of %d messages is lost: the disk does not forget what was not synced", due)
 	}

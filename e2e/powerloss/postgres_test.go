@@ -1,6 +1,7 @@
 package powerloss
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,48 +20,71 @@ import (
 
 // database is a Postgres whose data lies on a disk.
 type database struct {
-	dir    string // with the password and the log, which are not on the disk
-	disk   *Disk
-	server *postgrestest.Server
+	dir      string // with the password and the log, which are not on the disk
+	password []byte
+	disk     *Disk
+	server   *postgrestest.Server
 }
 
-// newDatabase makes a database whose schema is up to date and safe, and starts it on a disk of the journal.
-func newDatabase(t *testing.T, j *Journal, o postgrestest.Options) *database {
+// fresh is a folder with a database whose schema is up to date, that nobody runs, and its password. It is made once.
+var fresh = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = keep("db"); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return dir, err
+	}
+	server, err := postgrestest.StartServer(dir, postgrestest.Options{})
+	if err != nil {
+		return dir, err
+	}
+	store, err := postgres.Open(context.Background(), server.URL("postgres"), postgres.Options{})
+	if err == nil {
+		err = store.Close()
+	}
+	return dir, errors.Join(err, server.Stop())
+})
+
+// freshDatabase mounts one, counted as safe, where a server in dir looks for it.
+func freshDatabase(t *testing.T, m *Machine, dir string) (d *Disk, password []byte) {
+	t.Helper()
+	from, err := fresh()
+	must(t, err)
+	data := filepath.Join(dir, "data")
+	must(t, os.Mkdir(data, 0o700))
+	password, err = os.ReadFile(filepath.Join(from, "password"))
+	must(t, err, os.WriteFile(filepath.Join(dir, "password"), password, 0o600))
+	return mount(t, m, filepath.Join(from, "data"), data), password
+}
+
+// newDatabase starts a database on a disk of the machine.
+func newDatabase(t *testing.T, m *Machine, o postgrestest.Options) *database {
 	t.Helper()
 	db := &database{dir: room(t)}
-	server, err := postgrestest.StartServer(db.dir, postgrestest.Options{})
-	must(t, err)
-	store, err := postgres.Open(t.Context(), server.URL("postgres"), postgres.Options{})
-	must(t, err)
-	must(t, store.Close(), server.Stop())
-	data, base := filepath.Join(db.dir, "data"), filepath.Join(db.dir, "base")
-	must(t, os.Rename(data, base), os.Mkdir(data, 0o700))
-	db.disk, err = j.Mount(base, data)
-	must(t, err)
-	t.Cleanup(db.end)
+	db.disk, db.password = freshDatabase(t, m, db.dir)
+	t.Cleanup(func() { db.end(t) })
+	var err error
 	db.server, err = postgrestest.StartServer(db.dir, o)
 	must(t, err)
 	return db
 }
 
 // end kills the server and takes the disk away once the last of its processes is gone.
-func (db *database) end() {
+func (db *database) end(t *testing.T) {
+	t.Helper()
 	if db.server != nil {
 		_ = db.server.Kill()
 	}
-	if db.disk != nil {
-		_ = db.disk.Unmount()
-	}
-	db.server, db.disk = nil, nil
+	unmounted(t, db.disk)
 }
 
 // survivor starts a server on what a disk would hold.
-func survivor(t *testing.T, d *Disk, password string, position int, mode Mode, chance *rand.Rand) *postgrestest.Server {
+func survivor(t *testing.T, d *Disk, password []byte, position int, mode Mode, chance *rand.Rand) *postgrestest.Server {
 	t.Helper()
 	dir := room(t)
 	data := filepath.Join(dir, "data")
 	must(t, os.Mkdir(data, 0o700), d.Survivor(data, position, mode, chance))
-	must(t, os.WriteFile(filepath.Join(dir, "password"), []byte(password), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "password"), password, 0o600))
 	s, err := postgrestest.StartServer(dir, postgrestest.Options{Fsync: true})
 	if err != nil {
 		t.Fatalf("Postgres does not start on what survived at %d (%v): %v", position, mode, err)
@@ -75,20 +99,19 @@ type ledger [writers][]int
 
 const writers = 4
 
-// write commits without a pause, each writer to a partition of its own, one event a commit.
-func (l *ledger) write(t *testing.T, url string, j *Journal, lasts time.Duration) {
+// write commits so many times without a pause, each writer to a partition of its own, one event a commit.
+func (l *ledger) write(t *testing.T, url string, m *Machine, each uint64) {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), url, postgres.Options{})
 	must(t, err)
 	defer store.Close()
 	var wg sync.WaitGroup
-	end := time.Now().Add(lasts)
 	for i := range writers {
 		wg.Go(func() {
 			lease, err := store.Acquire(t.Context(), i, "writer", time.Minute, node.Settings{Threshold: time.Minute, MaxNodes: 10})
-			for seq := uint64(1); err == nil && time.Now().Before(end); seq++ {
+			for seq := uint64(1); err == nil && seq <= each; seq++ {
 				if err = store.Commit(t.Context(), lease, at(seq-1), change(i, seq)); err == nil {
-					l[i] = append(l[i], j.Position())
+					l[i] = append(l[i], m.Position())
 				}
 			}
 			if err != nil {
@@ -97,6 +120,9 @@ func (l *ledger) write(t *testing.T, url string, j *Journal, lasts time.Duration
 		})
 	}
 	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
 }
 
 func at(seq uint64) node.Position { return node.Position{Epoch: 1, Seq: seq} }
@@ -140,20 +166,18 @@ func (l *ledger) check(t *testing.T, store nodestore.Store, position int) (due, 
 // Whatever Postgres committed is there after a power cut, whole, even on a disk that keeps only what POSIX demands.
 func TestPostgres(t *testing.T) {
 	chance := luck(t)
-	j := &Journal{SyncDelay: syncDelay}
-	db := newDatabase(t, j, postgrestest.Options{Fsync: true})
-	password, err := os.ReadFile(filepath.Join(db.dir, "password"))
-	must(t, err)
-	began := j.Position()
+	m := machine(t)
+	db := newDatabase(t, m, postgrestest.Options{Fsync: true})
+	began := m.Position()
 	var l ledger
-	l.write(t, db.server.URL("postgres"), j, time.Second)
-	disk, end, n := db.disk, j.Position(), rounds(t, 1)
-	db.end()
-	for _, mode := range Modes {
+	l.write(t, db.server.URL("postgres"), m, 200)
+	disk, end, n := db.disk, m.Position(), rounds(t, 1)
+	db.end(t)
+	for _, mode := range disks(Modes, Torn, Minimal) {
 		t.Run(mode.String(), func(t *testing.T) {
 			due, lost := 0, 0
-			for _, position := range j.moments(chance, (began+end)/2, end, n) {
-				s := survivor(t, disk, string(password), position, mode, chance)
+			for _, position := range moments(t, m, chance, (began+end)/2, end, n) {
+				s := survivor(t, disk, db.password, position, mode, chance)
 				store, err := postgres.Open(t.Context(), s.URL("postgres"), postgres.Options{})
 				must(t, err)
 				d, l, err := l.check(t, store, position)
@@ -175,18 +199,16 @@ func TestPostgres(t *testing.T) {
 
 // The control experiment: without fsync the same cut loses commits.
 func TestPostgresWithoutFsyncLoses(t *testing.T) {
-	j := &Journal{SyncDelay: syncDelay}
-	db := newDatabase(t, j, postgrestest.Options{Fsync: false})
-	password, err := os.ReadFile(filepath.Join(db.dir, "password"))
-	must(t, err)
+	m := machine(t)
+	db := newDatabase(t, m, postgrestest.Options{Fsync: false})
 	var l ledger
-	l.write(t, db.server.URL("postgres"), j, 300*time.Millisecond)
+	l.write(t, db.server.URL("postgres"), m, 30)
 	disk := db.disk
-	db.end()
-	s := survivor(t, disk, string(password), j.Position(), Journalled, nil)
+	db.end(t)
+	s := survivor(t, disk, db.password, m.Position(), Journalled, nil)
 	store, err := postgres.Open(t.Context(), s.URL("postgres"), postgres.Options{})
 	must(t, err)
-	due, lost, err := l.check(t, store, j.Position())
+	due, lost, err := l.check(t, store, m.Position())
 	must(t, err, store.Close())
 	if lost == 0 {
 		t.Errorf("nothing of %d commits is lost: the disk does not forget what was not synced", due)

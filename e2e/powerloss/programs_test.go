@@ -11,7 +11,6 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
-	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 )
 
@@ -23,22 +22,13 @@ type host struct {
 	ready            int
 }
 
-// mount makes a fresh database, counted as safe, and an empty store of nats-server, and mounts both under dir.
+// mount mounts a fresh database and an empty store of nats-server under dir.
 func (h *host) mount(t *testing.T, dir string) {
 	t.Helper()
-	pg, base := filepath.Join(dir, "postgres"), filepath.Join(dir, "base")
-	data, empty, nats := filepath.Join(pg, "data"), filepath.Join(dir, "empty"), filepath.Join(dir, "nats")
+	pg, empty, nats := filepath.Join(dir, "postgres"), filepath.Join(dir, "empty"), filepath.Join(dir, "nats")
 	must(t, os.Mkdir(pg, 0o700), os.Mkdir(empty, 0o755), os.Mkdir(nats, 0o755))
-	server, err := postgrestest.StartServer(pg, postgrestest.Options{})
-	must(t, err, server.Stop(), os.Rename(data, base), os.Mkdir(data, 0o700))
-	h.password, err = os.ReadFile(filepath.Join(pg, "password"))
-	must(t, err)
-	h.database, err = h.journal.Mount(base, data)
-	must(t, err)
-	t.Cleanup(func() { must(t, h.database.Unmount()) })
-	h.stream, err = h.journal.Mount(empty, nats)
-	must(t, err)
-	t.Cleanup(func() { must(t, h.stream.Unmount()) })
+	h.database, h.password = freshDatabase(t, h.machine, pg)
+	h.stream = mount(t, h.machine, empty, nats)
 }
 
 func start(t *testing.T, dir, addr string, telegram *telegramtest.Server) *cluster.Cluster {
@@ -62,21 +52,24 @@ func off(c *cluster.Cluster) {
 // The separate programs go on by themselves after Postgres and nats-server lost power at the same moment.
 func TestPrograms(t *testing.T) {
 	dir := room(t)
-	h := &host{world: world{journal: &Journal{SyncDelay: syncDelay}}}
+	h := &host{world: world{machine: machine(t)}}
 	h.mount(t, dir)
 	telegram := fakeTelegram(t)
 	h.watch(telegram)
 	c := start(t, dir, address(t), telegram)
-	h.ready = h.journal.Position()
-	h.send(t, c.IngestURL, 2500*time.Millisecond)
+	h.ready = h.machine.Position()
+	h.send(t, c.IngestURL)
+	h.awaitTold(t)
 	off(c)
+	unmounted(t, h.database)
+	unmounted(t, h.stream)
 	chance, n := luck(t), rounds(t, 1)
-	for _, mode := range []Mode{Journalled, Torn} {
+	for _, mode := range disks([]Mode{Journalled, Torn}, Journalled) {
 		t.Run(mode.String(), func(t *testing.T) {
 			var all verdict
-			for _, position := range h.later(t, h.ready, n) {
+			for _, position := range h.later(t, chance, h.ready, n) {
 				v := h.after(t, position, mode, chance)
-				t.Logf("cut at %d of %d: %v", position, h.journal.Position(), v)
+				t.Logf("cut at %d of %d: %v", position, h.machine.Position(), v)
 				all.add(v)
 			}
 			all.sound(t)

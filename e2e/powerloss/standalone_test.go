@@ -42,24 +42,24 @@ func TestStandalone(t *testing.T) {
 	dir := room(t)
 	empty, data := filepath.Join(dir, "empty"), filepath.Join(dir, "data")
 	must(t, os.Mkdir(empty, 0o700), os.Mkdir(data, 0o700))
-	w := &world{journal: &Journal{SyncDelay: syncDelay}}
-	disk, err := w.journal.Mount(empty, data)
-	must(t, err)
-	t.Cleanup(func() { must(t, disk.Unmount()) })
+	w := &world{machine: machine(t)}
+	disk := mount(t, w.machine, empty, data)
 	telegram := fakeTelegram(t)
 	w.watch(telegram)
 	addr := address(t)
 	p := standalone(t, dir, data, addr, telegram)
-	ready := w.journal.Position()
-	w.send(t, "http://"+addr, 2500*time.Millisecond)
+	ready := w.machine.Position()
+	w.send(t, "http://"+addr)
+	w.awaitTold(t)
 	p.Kill()
+	unmounted(t, disk)
 	chance, n := luck(t), rounds(t, 1)
 	for _, mode := range []Mode{Journalled, Torn} {
 		t.Run(mode.String(), func(t *testing.T) {
 			var all verdict
-			for _, position := range w.later(t, ready, n) {
+			for _, position := range w.later(t, chance, ready, n) {
 				v := w.standaloneAfter(t, disk, position, mode, chance)
-				t.Logf("cut at %d of %d: %v", position, w.journal.Position(), v)
+				t.Logf("cut at %d of %d: %v", position, w.machine.Position(), v)
 				all.add(v)
 			}
 			all.sound(t)

@@ -48,9 +48,9 @@ type cut struct {
 	children map[*inode]map[string]*inode
 }
 
-// Survivor writes into the empty directory dst what the disk holds after the power went at the position. chance
+// survivor writes into the empty directory dst what the disk holds after the power went at the position. chance
 // decides in mode Torn, and may be nil in the others. Owners and permissions are those of the end of the run.
-func (d *Disk) Survivor(dst string, position int, mode Mode, chance *rand.Rand) error {
+func (d *disk) survivor(dst string, position int, mode Mode, chance *rand.Rand) error {
 	c := &cut{
 		mode: mode, chance: chance, ops: d.journal.prefix(position),
 		covered: map[*inode]int{}, reached: map[*inode]int{}, parent: map[*inode]*inode{}, contents: map[*inode][]byte{}, children: map[*inode]map[string]*inode{},
@@ -67,7 +67,7 @@ func (d *Disk) Survivor(dst string, position int, mode Mode, chance *rand.Rand) 
 // ordered reports whether the file system keeps its own changes in order.
 func (m Mode) ordered() bool { return m == Journalled || m == Torn }
 
-func (c *cut) findSafe(d *Disk) {
+func (c *cut) findSafe(d *disk) {
 	for _, e := range d.base {
 		c.parent[e.node] = e.dir
 	}
@@ -90,7 +90,7 @@ func (c *cut) findSafe(d *Disk) {
 	}
 }
 
-func (c *cut) applyNames(d *Disk) {
+func (c *cut) applyNames(d *disk) {
 	for _, e := range d.base {
 		c.set(e)
 	}
@@ -127,7 +127,7 @@ func (c *cut) set(e entry) {
 	names[e.name] = e.node
 }
 
-func (c *cut) applyContents(d *Disk) {
+func (c *cut) applyContents(d *disk) {
 	for i, o := range c.ops {
 		if o.node == nil || o.node.disk != d || o.kind == synced {
 			continue

@@ -19,13 +19,12 @@ type Run struct {
 	Commit  string    // of the repository, with "-dirty" if it had other changes
 	Machine string    // processor, cores, memory
 	Started time.Time // in UTC
-	Took    time.Duration
 }
 
-// Read returns the rows that Report left in a folder, in the order of the table. It is an error if there is none, or one
+// Read returns the rows that Report left in the folders of a folder, in the order of the table. It is an error if there is none, or one
 // of a group that the table does not have.
 func Read(dir string) ([]Row, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*.json"))
 	if err != nil {
 		return nil, fmt.Errorf("rows of %s: %w", dir, err)
 	}
@@ -84,8 +83,7 @@ no page at all.
 |---|---|
 | commit | %s |
 | machine | %s |
-| started | %s |
-| took | %v |
+| when | %s |
 
 Words: a *false* DOWN or LOST is one told of a node that worked; *blind* is a span in which the monitor could not have
 heard anybody, and which counts against no node; *acknowledged* is a heartbeat that ingest answered with 200. Where a
@@ -95,7 +93,7 @@ duration of days or minutes is scaled down, the threshold is scaled with it, and
 // Write renders the page.
 func Write(w io.Writer, run Run, rows []Row) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, head, run.Command, run.Commit, run.Machine, run.Started.UTC().Format("2006-01-02 15:04 MST"), run.Took.Round(time.Second))
+	fmt.Fprintf(&b, head, run.Command, run.Commit, run.Machine, run.Started.UTC().Format("2006-01-02 15:04 MST"))
 	group := ""
 	for _, r := range rows {
 		if r.Group != group {

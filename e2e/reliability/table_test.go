@@ -14,7 +14,7 @@ func TestTheTableHasEveryRowInTheOrderOfGroups(t *testing.T) {
 		{Group: "Postgres", Fault: "killed", Must: "200 | goes on", Seen: "a\nb", Rounds: 2, Test: "TestB"},
 		{Group: "NATS", Fault: "off", Must: "503", Seen: "503 after < 1 s", Rounds: 3, Test: "TestA"},
 	} {
-		if err := write(dir, r); err != nil {
+		if err := write(sub(t, dir), r); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,7 +44,7 @@ func TestATableOfNothingIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if data != "" {
-				if err := os.WriteFile(filepath.Join(dir, "row.json"), []byte(data), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(sub(t, dir), "row.json"), []byte(data), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -53,4 +53,14 @@ func TestATableOfNothingIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sub is a folder of one package's rows.
+func sub(t *testing.T, dir string) string {
+	t.Helper()
+	d := filepath.Join(dir, "package")
+	if err := os.MkdirAll(d, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

@@ -93,7 +93,7 @@ func (d *Record) add(m bus.Message) error {
 		return err
 	}
 	for _, h := range batch.Heartbeats {
-		step.Heartbeats = append(step.Heartbeats, node.Heartbeat{NodeID: h.NodeID, Status: h.Status, BootID: h.BootID, Seq: h.Seq})
+		step.Heartbeats = append(step.Heartbeats, node.Heartbeat{NodeID: h.NodeID, Status: h.Status, Reason: h.Reason, BootID: h.BootID, Seq: h.Seq})
 	}
 	d.Heartbeats = append(d.Heartbeats, batch.Heartbeats...)
 	d.Steps = append(d.Steps, step)

@@ -3,6 +3,7 @@ package stepclock_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -37,6 +38,11 @@ var programs = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests wait more than they compute: as many at once as there are processors would be few.
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("5")
+	}
 	code := m.Run()
 	if dir, err := programs(); err == nil {
 		os.RemoveAll(dir)
@@ -57,13 +63,14 @@ type monitor struct {
 // hosts are the machines that have clocks.
 var hosts = []string{"nats", "evaluator", "notifier", "web", "ingest"}
 
-// start starts everything, with clocks that are wrong from the beginning.
+// start starts everything, with clocks that are wrong from the beginning, beside other tests.
 func start(t *testing.T, wrong map[string]time.Duration) *monitor {
 	t.Helper()
 	bin, err := programs()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Parallel()
 	m := &monitor{telegram: telegramtest.New(), clocks: map[string]*stepclock.Clock{}, services: map[string]*rig.Service{}}
 	t.Cleanup(m.telegram.Close)
 	dir := t.TempDir()

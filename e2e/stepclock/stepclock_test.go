@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/stepclock"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
 )
 
 // A step moves what a program takes for the time, and not what it measures.
@@ -56,10 +58,11 @@ func startTeller(t *testing.T, bin string, clock *stepclock.Clock) (ask func() (
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	child, err := childprocess.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+	t.Cleanup(func() { in.Close(); <-child.Done() })
 	answers := bufio.NewReader(out)
 	return func() (time.Time, time.Duration) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,8 @@ type Options struct {
 	InProcess nats.InProcessConnProvider
 	// OnChange is called with nil when the connection is up, and with the reason when it went away; may be nil.
 	OnChange func(err error)
+	// OnError is called with what goes wrong while the connection is up, once a minute at most; may be nil.
+	OnError func(err error)
 }
 
 // Connect returns at once: a server that is away now is connected to as soon as it is there.
@@ -58,6 +61,7 @@ func Connect(o Options) (*Bus, error) {
 		nats.FlusherTimeout(writeLimit),
 		nats.SetCustomDialer(wire),
 		nats.IgnoreDiscoveredServers(),
+		nats.ErrorHandler(complaints(o.OnError, time.Now)),
 	}
 	if o.CredsFile != "" {
 		opts = append(opts, nats.UserCredentials(o.CredsFile))
@@ -119,6 +123,35 @@ func connectionNews(closing *atomic.Bool, onChange func(error)) []nats.Option {
 	}
 }
 
+// complainEach is the least time between two calls of OnError.
+const complainEach = time.Minute
+
+// complaints hands on what the library complains of, but not all of it. Without a handler of ours it would write each
+// to standard error.
+func complaints(tell func(error), now func() time.Time) nats.ErrHandler {
+	var mu sync.Mutex
+	var last time.Time
+	return func(_ *nats.Conn, sub *nats.Subscription, err error) {
+		if tell == nil {
+			return
+		}
+		mu.Lock()
+		at := now()
+		due := last.IsZero() || at.Sub(last) >= complainEach
+		if due {
+			last = at
+		}
+		mu.Unlock()
+		if !due {
+			return
+		}
+		if sub != nil {
+			err = fmt.Errorf("%s: %w", sub.Subject, err)
+		}
+		tell(err)
+	}
+}
+
 // Close ends the connection.
 func (b *Bus) Close() {
 	b.closing.Store(true)
@@ -133,11 +166,21 @@ func (b *Bus) Ready(context.Context) error {
 	return nil
 }
 
-// OnEvent calls f with every announced event of all partitions from now on. Some may be missed: it is a wake-up.
+// The most events that wait for a slow f of OnEvent. Those beyond are dropped: who is not done with one wake-up needs no
+// other, and whoever is woken looks into the database for what there is.
+const (
+	eventsAhead = 256
+	bytesAhead  = 1 << 20
+)
+
+// OnEvent calls f with announced events of all partitions from now on, one at a time. Some may be missed: it is a wake-up.
 func (b *Bus) OnEvent(f func(data []byte)) (stop func(), err error) {
 	sub, err := b.nc.Subscribe("event.*", func(m *nats.Msg) { f(m.Data) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to events: %w", err)
+	}
+	if err := sub.SetPendingLimits(eventsAhead, bytesAhead); err != nil {
+		return nil, fmt.Errorf("subscribe to events: %w", errors.Join(err, sub.Unsubscribe()))
 	}
 	return func() { _ = sub.Unsubscribe() }, nil
 }

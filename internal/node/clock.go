@@ -16,8 +16,10 @@ type Position struct {
 // Clock is what the fold keeps besides nodes. It is stored in the same transaction as the nodes it belongs to.
 type Clock struct {
 	Position Position      `json:"position"`
-	W        time.Duration `json:"w"`         // the observation clock: how long the monitor has really been able to hear
-	Batch    Stamp         `json:"batch"`     // of the last batch: W counts from batch to batch
+	W        time.Duration `json:"w"`     // the observation clock: how long the monitor has really been able to hear
+	Batch    Stamp         `json:"batch"` // of the last batch: W counts from batch to batch
+	// Back is how far Batch lies behind the highest stamp since the last blind span: W counts each moment once.
+	Back     time.Duration `json:"back,omitempty"`
 	BlindEnd time.Duration `json:"blind_end"` // W at the end of the last blind span
 	// Torn is set when the stream was found to be another one: the next message ends a blind span, whatever its stamp.
 	Torn bool `json:"torn,omitempty"`
@@ -35,7 +37,12 @@ type Clock struct {
 func (s Settings) Gap() time.Duration { return min(10*time.Second, s.Threshold/2) }
 
 // tick advances the observation clock to a batch's stamp, or finds that the span before it was blind. Commands do not
-// move the clock: that somebody at the page is heard does not show that a node would be.
+// move the clock: that somebody at the page is heard does not show that a node would be. Nor do batches of an ingest
+// that is unsure: agents may have been answered 503 all the while.
+//
+// Stamps may flip back and forth by a little, at every message. Were each step forward added, W would run ahead of true
+// time, so it follows the highest stamp. It stands still for G at most: further back than that is a blind span, from
+// which the highest stamp is sought anew.
 func (f *Fold) tick(stamp Stamp) {
 	c := &f.clock
 	prev := c.Batch
@@ -44,12 +51,16 @@ func (f *Fold) tick(stamp Stamp) {
 		return // the first message ever: nothing was observed before it
 	}
 	d, g := time.Duration(stamp-prev), c.Settings.Gap()
+	back := c.Back - d
 	switch {
-	case c.Torn || d > g || d < -g:
-		c.Torn = false
+	case c.Torn || d > g || d < -g || back > g:
+		c.Torn, c.Back = false, 0
 		f.blind(prev, stamp)
-	case d >= 0:
-		c.W += d
+	case back > 0:
+		c.Back = back
+	default:
+		c.Back = 0
+		c.W -= back
 	}
 }
 

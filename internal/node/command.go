@@ -75,9 +75,8 @@ func (f *Fold) remove(n *Node, by string) {
 	delete(f.pending.dirty, n)
 	f.counts[n.State]--
 	f.disarm(n)
-	f.deleted[n.ID] = at
 	f.pending.removed[n.ID] = struct{}{}
-	f.pending.deleted[n.ID] = at
+	f.bury(n.ID, at)
 	e := f.event(n, Deleted)
 	e.From, e.By, e.Quiet = n.State, by, true
 	f.emit(e)

@@ -11,6 +11,7 @@ type Fold struct {
 	clock     Clock
 	nodes     map[string]*Node
 	deleted   map[string]Stamp // tombstones: when a node was deleted
+	oldest    Stamp            // no tombstone is older; zero for none
 	counts    map[State]int
 	due       dueHeap
 	deaf      map[*Node]struct{} // lost with reason deaf: neither told nor forgiven yet
@@ -55,6 +56,9 @@ func New(partition int, s Snapshot) *Fold {
 	}
 	for id, at := range s.Deleted {
 		f.deleted[id] = at
+		if f.oldest == 0 || at < f.oldest {
+			f.oldest = at
+		}
 	}
 	for i := range s.Nodes {
 		n := new(s.Nodes[i])
@@ -105,10 +109,11 @@ func (f *Fold) Apply(m Message) {
 	f.ordinal = 0
 	p := &f.clock.Position
 	p.Seq = m.Seq
-	if m.Command == nil || f.clock.Torn {
+	if m.Command == nil && !m.Unsure || f.clock.Torn {
 		f.tick(m.Stamp)
 	}
 	p.Stamp = m.Stamp
+	f.decay(m.Stamp)
 	f.refuse(m.Refused)
 	if len(m.Heartbeats) > 0 {
 		f.accept(m.Stamp)

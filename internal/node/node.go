@@ -87,6 +87,7 @@ type Message struct {
 	Stamp      Stamp
 	Heartbeats []Heartbeat
 	Refused    map[string]int // requests that the publishing ingest refused since its last batch, by status
+	Unsure     bool           // the publishing ingest does not know whether it could be heard
 	Command    *Command
 }
 

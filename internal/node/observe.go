@@ -45,10 +45,8 @@ func (f *Fold) join(h *Heartbeat) {
 	f.arm(n)
 	e := f.event(n, Joined)
 	e.To = n.State
-	if gone, ok := f.deleted[n.ID]; ok {
+	if gone, ok := f.unbury(n.ID); ok {
 		e.Since, e.Lasted = gone, at.Since(gone)
-		delete(f.deleted, n.ID)
-		f.pending.deleted[n.ID] = 0
 	}
 	f.emit(e)
 }

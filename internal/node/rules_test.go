@@ -234,6 +234,26 @@ func TestRule4CommandsDoNotMoveTheClock(t *testing.T) {
 	s.message(1, node.Message{}).want("changed a up>lost silent")
 }
 
+func TestRule4UnsureBatchesDoNotMoveTheClock(t *testing.T) {
+	// A leader of JetStream that is cut off from the others stamps what ingest publishes, acknowledges nothing, and
+	// stores it all when it is back. Agents were answered 503 meanwhile; one of them was stored all the same.
+	s := newScript(t).beat(0, "a", "b", "c").clear()
+	for range 2 * int(threshold/time.Second) {
+		s.message(time.Second, node.Message{Unsure: true})
+	}
+	s.want()
+	s.message(time.Second, node.Message{Unsure: true, Heartbeats: []node.Heartbeat{{NodeID: "c"}}}).want()
+	s.message(time.Second, node.Message{}).want("blind >")
+	s.alive(threshold, "b").want()
+	s.message(1, node.Message{}).want("changed a up>lost silent", "changed c up>lost silent")
+	// Beside an ingest that is sure, one that is not hides nobody's death.
+	s.clear()
+	for range int(threshold / time.Second) {
+		s.message(time.Second/2, node.Message{Unsure: true}).message(time.Second/2, node.Message{Heartbeats: []node.Heartbeat{{NodeID: "x"}}})
+	}
+	s.message(time.Second, node.Message{}).want("joined x >up", "changed b up>lost silent")
+}
+
 func TestRule5Lost(t *testing.T) {
 	s := newScript(t).beat(0, "a").beat(7*time.Second, "a").clear()
 	s.alive(threshold, "x").want("joined x >up") // exactly the threshold is still up

@@ -255,3 +255,39 @@ func TestTheClockOfAServerSteps(t *testing.T) {
 		}
 	}
 }
+
+// A replica has what its primary committed, takes no writes, and takes them once it is promoted.
+func TestReplica(t *testing.T) {
+	t.Parallel()
+	primary := Start(t)
+	fill(t, primary.URL("postgres"))
+	replica, err := primary.StartReplica(folder(t), primary.Addr(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = replica.Stop() })
+	if err := primary.admin("UPDATE t SET v = 'streamed'"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		v, err := query(t, replica.URL("postgres"), "SELECT v FROM t")
+		if err == nil && v == "streamed" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the replica has %q, %v", v, err)
+		}
+	}
+	if err := replica.admin("UPDATE t SET v = 'no'"); err == nil {
+		t.Error("a replica took a write")
+	}
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := replica.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	if err := replica.admin("UPDATE t SET v = 'promoted'"); err != nil {
+		t.Errorf("a promoted replica takes no writes: %v", err)
+	}
+}

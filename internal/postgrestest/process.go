@@ -6,39 +6,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
 )
 
 // process is a running postmaster.
 type process struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it ended
-	err  error         // how; read it after done
+	cmd *exec.Cmd
+	*childprocess.Child
 }
 
-// launch starts the postmaster. Its goroutine keeps its thread until the postmaster ended: the kernel ends the
-// postmaster together with the thread that started it, and so with this process, however that ends.
+// launch starts the postmaster, which shuts down at once when this process ends.
 func (s *Server) launch() (*process, error) {
 	cmd, log, err := s.command()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer log.Close()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			p.err = cmd.Wait()
-			close(p.done)
-		}
-	}()
-	return p, <-started
+	defer log.Close()
+	child, err := childprocess.Start(cmd, syscall.SIGQUIT)
+	if err != nil {
+		return nil, err
+	}
+	return &process{cmd: cmd, Child: child}, nil
 }
 
 func (s *Server) command() (*exec.Cmd, *os.File, error) {
@@ -54,6 +46,9 @@ func (s *Server) command() (*exec.Cmd, *os.File, error) {
 	} {
 		args = append(args, "-c", setting)
 	}
+	if s.options.primary != "" {
+		args = append(args, "-c", "primary_conninfo="+s.options.primary)
+	}
 	env, err := s.clockEnvironment()
 	if err != nil {
 		return nil, nil, err
@@ -65,18 +60,26 @@ func (s *Server) command() (*exec.Cmd, *os.File, error) {
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
 	s.account.apply(cmd)
-	endWithParent(cmd)
 	return cmd, log, nil
 }
 
 // end signals the postmaster and waits until it ended, more firmly after a while.
 func (p *process) end(sig syscall.Signal) error {
 	for _, sig := range []syscall.Signal{sig, syscall.SIGQUIT, syscall.SIGKILL} {
+		var left []int
+		if sig == syscall.SIGKILL {
+			left = children(p.cmd.Process.Pid)
+		}
 		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err
 		}
 		select {
-		case <-p.done:
+		case <-p.Done():
+			for _, child := range left {
+				if c, err := os.FindProcess(child); err == nil {
+					_ = c.Kill() // it may have ended
+				}
+			}
 			return nil
 		case <-time.After(stopLimit):
 		}

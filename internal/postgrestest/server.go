@@ -1,6 +1,7 @@
 package postgrestest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
 )
 
 // Limits of waiting for the server, generous for a busy machine.
@@ -31,6 +34,8 @@ const userName = "monitor"
 type Options struct {
 	Fsync    bool // survive a crash of the machine, for data that matters
 	OwnClock bool // a clock that SetClock moves; needs libfaketime
+
+	primary string // of a replica: how it connects to its primary
 }
 
 // Server is a Postgres cluster on a loopback port. Its methods may be called from any goroutine.
@@ -106,8 +111,10 @@ func (s *Server) initialize() error {
 		"--auth", "password", "--pwfile", s.passwordFile(), "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	cmd.Dir = s.dir
 	s.account.apply(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := childprocess.Run(cmd, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out.Bytes())
 	}
 	return nil
 }
@@ -183,8 +190,8 @@ func (s *Server) await(p *process, deadline time.Time) error {
 			return c.Close(ctx)
 		}
 		select {
-		case <-p.done:
-			return fmt.Errorf("%w: %w", errEnded, p.err)
+		case <-p.Done():
+			return fmt.Errorf("%w: %w", errEnded, p.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("it does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):

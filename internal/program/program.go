@@ -131,6 +131,11 @@ func Instance(service string) string {
 	return host + "-" + rand.Text()[:6]
 }
 
+// ErrorLog returns a function that logs what goes wrong with the named server while it is there.
+func ErrorLog(log zerolog.Logger, what string) func(error) {
+	return func(err error) { log.Warn().Err(err).Msg(what + " complains") }
+}
+
 // ConnectionLog says when the connection to something comes and goes.
 func ConnectionLog(log zerolog.Logger, what string) func(error) {
 	return func(err error) {

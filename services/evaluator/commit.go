@@ -3,7 +3,6 @@ package evaluator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
@@ -57,7 +56,8 @@ func (o *owner) commit(ctx context.Context) error {
 		if errors.Is(err, nodestore.ErrFenced) {
 			return err
 		}
-		done, err := o.settle(ctx, changes.Clock.Position, err)
+		o.metrics.commitErrors.Inc()
+		done, err := o.settle(ctx, changes.Clock.Position)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (o *owner) commit(ctx context.Context) error {
 		}
 	}
 	crashpoint.Here("evaluator.committed")
-	o.health.set(partDatabase, nil)
+	o.databaseWorks(callCommit) // also when the answer was lost
 	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()
 	for _, e := range changes.Events {
@@ -92,9 +92,7 @@ func (o *owner) tryCommit(ctx context.Context, changes node.Changes, limit time.
 }
 
 // settle finds out whether a commit that failed was stored all the same. It asks until the database answers.
-func (o *owner) settle(ctx context.Context, to node.Position, cause error) (done bool, err error) {
-	o.metrics.commitErrors.Inc()
-	o.broken(partDatabase, fmt.Errorf("commit: %w", cause))
+func (o *owner) settle(ctx context.Context, to node.Position) (done bool, err error) {
 	for {
 		if !sleep(ctx, o.Pace.Retry) {
 			return false, ctx.Err()
@@ -103,8 +101,7 @@ func (o *owner) settle(ctx context.Context, to node.Position, cause error) (done
 		term, at, err := o.Store.Committed(call, o.Partition)
 		cancel()
 		switch {
-		case err != nil:
-			o.broken(partDatabase, err)
+		case err != nil: // asked again
 		case term != o.lease.Term:
 			return false, nodestore.ErrFenced
 		case same(at, to):

@@ -24,6 +24,8 @@ type Stream interface {
 	Consume(ctx context.Context, partition int, start bus.Start) (Reader, error)
 	Publish(ctx context.Context, subject string, data []byte) (uint64, error)
 	Announce(ctx context.Context, partition int, id string, data []byte) error
+	// Ready says why this process has no connection to NATS now, or nil.
+	Ready(ctx context.Context) error
 }
 
 // Reader delivers the messages of the stream in order until it ends.
@@ -61,6 +63,9 @@ type Pace struct {
 	GiveUp    time.Duration // how long an evaluator that met an unknown version leaves the lease to others
 	Settle    time.Duration // how long a replicated stream must seem to lack what was folded, before that is believed
 	CallLimit time.Duration // for one call of the database or of NATS
+
+	Alone      time.Duration // without a connection to NATS, after which an owner leaves the lease to others; 0 for never
+	LastResort time.Duration // for which those with a connection go first
 }
 
 // DefaultPace keeps a take-over under six seconds.
@@ -74,8 +79,10 @@ var DefaultPace = Pace{
 	Stalled:   30 * time.Second,
 	Retry:     500 * time.Millisecond,
 	GiveUp:    30 * time.Second,
-	Settle:    5 * time.Second,
+	Settle:    25 * time.Second, // see unsettled
 	CallLimit: 5 * time.Second,
+
+	Alone: 10 * time.Second, LastResort: 5 * time.Second,
 }
 
 // Service is one evaluator.
@@ -83,6 +90,8 @@ type Service struct {
 	Options
 	metrics metrics
 	health  health
+	trouble troubles // with the database
+	alone   alone
 }
 
 // New makes an evaluator.
@@ -98,6 +107,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{Options: o}
 	s.metrics = newMetrics(o.Metrics)
+	s.Store = database{o.Store, s.noteDatabase}
 	s.health.watch(o.Metrics)
 	return s, nil
 }
@@ -122,16 +132,16 @@ func (s *Service) Run(ctx context.Context) error {
 // acquire waits until the lease is ours. Its error is that of ctx.
 func (s *Service) acquire(ctx context.Context) (nodestore.Lease, error) {
 	for {
-		lease, err := s.tryAcquire(ctx)
-		switch {
-		case err == nil:
-			s.health.set(partDatabase, nil)
-			return lease, nil
-		case errors.Is(err, nodestore.ErrHeld):
-			s.health.set(partDatabase, nil)
-			s.health.standby()
-		case ctx.Err() == nil:
-			s.broken(partDatabase, err)
+		if s.mayAcquire(ctx) {
+			lease, err := s.tryAcquire(ctx)
+			switch {
+			case err == nil:
+				s.alone.resort = !s.alone.since.IsZero()
+				return lease, nil
+			case errors.Is(err, nodestore.ErrHeld):
+				s.databaseWorks(callLoad, callCommit, callRecord) // those are the owner's
+				s.heldByOther()
+			}
 		}
 		if !sleep(ctx, s.Pace.Acquire) {
 			return nodestore.Lease{}, ctx.Err()
@@ -152,8 +162,13 @@ func (s *Service) leave(ctx context.Context, err error) {
 	case errors.Is(err, contract.ErrUnknownVersion):
 		s.broken(partVersion, err)
 		pause = s.Pace.GiveUp
+	case errors.Is(err, errAlone):
+		s.leaveAlone(err)
+		return // the wait is that for a last resort
 	case errors.Is(err, nodestore.ErrFenced):
 		s.Log.Warn().Msg("another evaluator took over: standing by")
+	case nodestore.TroubleOf(err) != nodestore.None:
+		s.Log.Debug().Err(err).Msg("folding ended, starting again") // what is wrong was said when it began
 	default:
 		s.Log.Error().Err(err).Msg("folding ended, starting again")
 	}

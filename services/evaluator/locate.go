@@ -10,6 +10,9 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
+// errUnsettled means that a replicated stream seems to lack the end of what was folded, for too short a time to be believed.
+var errUnsettled = errors.New("its replicas may still be coming back")
+
 // locate finds where to go on. When the message at the position is not there, or has another stamp, the stream is
 // not the one that was folded: a new epoch begins, and the time between is a blind span.
 func (o *owner) locate(ctx context.Context) (bus.Start, error) {
@@ -17,6 +20,14 @@ func (o *owner) locate(ctx context.Context) (bus.Start, error) {
 	if err := o.commit(ctx); err != nil {
 		return bus.Start{}, err
 	}
+	start, err := o.find(ctx)
+	if !errors.Is(err, errUnsettled) {
+		o.missing = time.Time{} // only looks without a break between them show that it is missing
+	}
+	return start, err
+}
+
+func (o *owner) find(ctx context.Context) (bus.Start, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
 	defer cancel()
 	info, err := o.stream(ctx)
@@ -69,13 +80,12 @@ func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo
 	stamp, err := o.Stream.StampAt(ctx, o.Partition, p.Seq)
 	switch {
 	case err == nil && node.Stamp(stamp.UnixNano()) == p.Stamp:
-		o.missing = time.Time{}
 		return bus.Start{Seq: p.Seq + 1}, nil
 	case err != nil && !errors.Is(err, bus.ErrNoMessage):
 		return bus.Start{}, fmt.Errorf("verify the position: %w", err)
-	case err != nil && o.unsettled(info, p):
-		return bus.Start{}, fmt.Errorf("verify the position: %w: message %d was folded, and the stream ends at %d: "+
-			"its replicas may still be coming back", bus.ErrUnavailable, p.Seq, info.Last)
+	case err != nil && p.Seq >= info.First && o.unsettled(info):
+		return bus.Start{}, fmt.Errorf("verify the position: %w: message %d was folded, and is not in the stream, which ends at %d: %w",
+			bus.ErrUnavailable, p.Seq, info.Last, errUnsettled)
 	}
 	o.Log.Warn().Uint64("seq", p.Seq).Time("stamp", p.Stamp.Time()).Uint64("first", info.First).Uint64("last", info.Last).
 		Msg("the stream does not hold the last folded message, it is an older copy or has discarded it: a new epoch begins, and the time until the next message counts as blind")
@@ -86,10 +96,12 @@ func (o *owner) resume(ctx context.Context, p node.Position, info bus.StreamInfo
 	return o.tear(p.Created, bus.Start{Time: (p.Stamp + 1).Time()}), nil
 }
 
-// unsettled reports whether it is too early to believe that a replicated stream lacks the end of what was folded: after
-// an election, or a restart of several servers, one may answer that has not read all of it yet.
-func (o *owner) unsettled(info bus.StreamInfo, p node.Position) bool {
-	if info.Replicas < 2 || p.Seq <= info.Last {
+// unsettled reports whether it is too early to believe that a replicated stream lacks the message at the position. After
+// an election, or a restart of several servers, one may answer that has not read all of it yet, and a leader that is cut
+// off from the others answers as if nothing had been stored since, until it notices: nats-server 2.15 takes up to 20 s
+// (lostQuorumInterval and lostQuorumCheckInterval). Where the stream ends may come from another server than the message.
+func (o *owner) unsettled(info bus.StreamInfo) bool {
+	if info.Replicas < 2 {
 		return false
 	}
 	if o.missing.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
 // metrics are the evaluator's figures.
@@ -12,10 +13,10 @@ type metrics struct {
 	pending                                   prometheus.Gauge
 	messages, heartbeats                      prometheus.Counter
 	malformed, discarded, epochs, unannounced prometheus.Counter
-	unknownVersions                           prometheus.Counter
+	unknownVersions, left                     prometheus.Counter
 	commitErrors                              prometheus.Counter
 	commit                                    prometheus.Histogram
-	events                                    *prometheus.CounterVec
+	events, databaseErrors                    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) metrics {
@@ -25,7 +26,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 	gauge := func(name, help string) prometheus.Gauge {
 		return register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "gensyn_evaluator_" + name, Help: help}))
 	}
-	return metrics{
+	m := metrics{
 		owner:      gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
 		pending:    gauge("pending_messages", "Messages of the stream that are not folded yet."),
 		messages:   counter("messages_total", "Messages folded."),
@@ -34,8 +35,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 		discarded:  counter("discarded_messages_total", "Messages that the stream discarded before they were folded."),
 		unknownVersions: counter("unknown_version_messages_total",
 			"Times folding ended at a message of a newer program: this evaluator must be updated."),
-		epochs:       counter("epochs_total", "Times the stream turned out to be another one."),
-		unannounced:  counter("unannounced_events_total", "Committed events that could not be announced."),
+		epochs:      counter("epochs_total", "Times the stream turned out to be another one."),
+		unannounced: counter("unannounced_events_total", "Committed events that could not be announced."),
+		left: counter("lease_left_total",
+			"Times this evaluator left the lease to others because its own connection to NATS was down."),
 		commitErrors: counter("commit_errors_total", "Commits that failed or whose answer was lost."),
 		commit: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gensyn_evaluator_commit_seconds", Help: "Duration of commits.",
@@ -44,7 +47,14 @@ func newMetrics(r prometheus.Registerer) metrics {
 		events: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gensyn_evaluator_events_total", Help: "Committed events by kind and new state.",
 		}, []string{"kind", "to"})),
+		databaseErrors: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gensyn_evaluator_database_errors_total", Help: "Calls of the database that failed, by kind of trouble.",
+		}, []string{"kind"})),
 	}
+	for _, kind := range nodestore.Troubles { // a counter that appears with its first error shows no increase
+		m.databaseErrors.WithLabelValues(string(kind))
+	}
+	return m
 }
 
 // watch shows each part's state as a figure.

@@ -53,6 +53,9 @@ func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
 	if cause := context.Cause(owned); cause != nil && ctx.Err() == nil {
 		err = cause
 	}
+	if errors.Is(err, errAlone) {
+		s.alone = alone{since: s.Now(), silence: o.silence + s.Pace.LastResort}
+	}
 	cancel(nil)
 	for range cap(done) {
 		<-done
@@ -61,9 +64,13 @@ func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
 	return err
 }
 
-// renew keeps the lease until it is lost. Its error says so.
+// renew keeps the lease until it is lost, or better left to another. Its error says so.
 func (o *owner) renew(ctx context.Context) error {
+	var without alone
 	for sleep(ctx, o.Pace.Renew) {
+		if err := o.tooAlone(ctx, &without); err != nil {
+			return err
+		}
 		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
 		err := o.Store.Renew(call, o.lease, o.Pace.LeaseTTL)
 		cancel()
@@ -72,10 +79,8 @@ func (o *owner) renew(ctx context.Context) error {
 			return err
 		case err == nil:
 			crashpoint.Here("evaluator.renewed")
-			o.health.set(partDatabase, nil)
-		case ctx.Err() == nil:
+		default:
 			// The term still fences every commit, and whoever takes over raises it: keep what is in memory.
-			o.broken(partDatabase, err)
 		}
 	}
 	return nil
@@ -97,9 +102,10 @@ func (o *owner) run(ctx context.Context) error {
 		return err
 	}
 	crashpoint.Here("evaluator.loaded")
+	o.databaseWorks(callCommit, callRecord) // whatever failed in an earlier term
 	o.fold = node.New(o.Partition, snapshot)
 	o.committed = snapshot.Clock.Position
-	o.looked, o.committing = o.Now(), o.Now()
+	o.looked, o.committing, o.silence = o.Now(), o.Now(), o.alone.silence
 	o.metrics.owner.Set(1)
 	for ctx.Err() == nil {
 		err := o.session(ctx)
@@ -242,7 +248,8 @@ func (o *owner) listen() {
 	o.looked = now
 }
 
-// heard ends the silence. Commands do not: they come from the page.
+// heard ends the silence. Commands do not: they come from the page. Nor does an ingest that does not know whether it
+// can be heard.
 func (o *owner) heard() {
 	o.looked, o.silence, o.stalled = o.Now(), 0, false
 	o.works(partStream)
@@ -280,7 +287,7 @@ func (o *owner) apply(m bus.Message) error {
 	o.fold.Apply(folded)
 	crashpoint.Here("evaluator.folded")
 	o.metrics.folded(folded, m.Pending)
-	if !m.Command {
+	if !m.Command && !folded.Unsure {
 		o.heard()
 	}
 	return nil

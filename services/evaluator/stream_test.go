@@ -204,3 +204,6 @@ func (r *memoryReader) run(context.Context) {
 		}
 	}
 }
+
+// Ready implements evaluator.Stream.
+func (s *memoryStream) Ready(context.Context) error { return nil }

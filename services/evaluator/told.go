@@ -42,8 +42,6 @@ func (o *owner) record(ctx context.Context, e node.Event) (recorded bool, err er
 		o.say(e)
 	case errors.Is(err, nodestore.ErrFenced):
 		return false, err
-	case err != nil && ctx.Err() == nil:
-		o.broken(partDatabase, err)
 	}
 	return err == nil, nil
 }

@@ -22,7 +22,7 @@ func translate(m bus.Message) (node.Message, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Refused = b.Refused
+	out.Refused, out.Unsure = b.Refused, b.Unsure
 	out.Heartbeats = make([]node.Heartbeat, len(b.Heartbeats))
 	for i, h := range b.Heartbeats {
 		out.Heartbeats[i] = heartbeat(h)

@@ -124,7 +124,7 @@ func (s *Service) Checks() []httpserver.Check {
 
 // publish stores one message, with the counts since the last one.
 func (s *Service) publish(ctx context.Context, b contract.Batch, heartbeats [][]byte) error {
-	b.V, b.Ingest = contract.Version, s.ID
+	b.V, b.Ingest, b.Unsure = contract.Version, s.ID, s.storing.get() != nil
 	s.tally.moveTo(&b)
 	data, err := join(b, heartbeats)
 	if err != nil {

@@ -95,6 +95,7 @@ func TestBusHangs(t *testing.T) {
 		})
 	}
 	clients.Wait()
+	b.until(t, "messages on their way are given up", func(b *fakeBus) bool { return b.inFlight == 0 })
 	b.set(func(b *fakeBus) { close(b.hold); b.hold = nil })
 	if status, _, err := send(server.URL, `{"node_id":"after"}`); err != nil || status != 200 {
 		t.Error(status, err)
@@ -124,6 +125,10 @@ func TestCountsRideInBatches(t *testing.T) {
 		t.Fatalf("%d batches", len(got))
 	}
 	second, third := got[1], got[2]
+	// The first cannot know yet whether anything is stored; the second follows one that was not.
+	if !got[0].Unsure || !second.Unsure || third.Unsure {
+		t.Errorf("unsure: %v, %v, %v", got[0].Unsure, second.Unsure, third.Unsure)
+	}
 	if want := map[string]int{"401": 2, "400": 1, "503": 2}; second.Accepted != 1 || !reflect.DeepEqual(second.Refused, want) {
 		t.Errorf("second batch: accepted %d, refused %v", second.Accepted, second.Refused)
 	}

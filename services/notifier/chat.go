@@ -186,7 +186,7 @@ func (c *chat) cannot(ctx context.Context, err error) (first bool) {
 	}
 	c.status.set(func(s *facts) { first, s.broken = s.broken == nil, err })
 	if first {
-		c.log.Error().Err(err).Msg("cannot tell: trying again until it works")
+		c.log.Error().Err(err).Str("help", nodestore.TroubleOf(err).Help()).Msg("cannot tell: trying again until it works")
 	}
 	return first
 }

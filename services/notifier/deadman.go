@@ -20,8 +20,6 @@ type Caller interface {
 }
 
 const (
-	// untoldLimit is how long an alert may wait before the monitor counts as dead: one that can tell nobody is.
-	untoldLimit = 10 * time.Minute
 	// looks is how many times between two calls the store is asked.
 	looks = 6
 	// flowLimit bounds one look into the store.
@@ -34,7 +32,7 @@ const (
 const (
 	becauseSilent   = "no new heartbeat comes all the way from an agent through ingest, NATS and the evaluator to the database"
 	becauseNobody   = "no node has reported yet"
-	becauseUntold   = "an alert has waited untold for more than 10 minutes"
+	becauseUntold   = "an alert has waited untold for more than " // Timing.Untold
 	becauseDatabase = "the database does not answer"
 )
 
@@ -42,6 +40,7 @@ const (
 // stamps and the times of other hosts are compared for change alone.
 type watch struct {
 	every time.Duration // between calls
+	limit time.Duration // for an alert to wait: a monitor that can tell nobody counts as dead
 
 	known    bool
 	epoch    int64
@@ -75,8 +74,8 @@ func (w *watch) withheld(now time.Time) string {
 	switch {
 	case w.broken:
 		return becauseDatabase
-	case w.untold != "" && max(w.untoldAge, now.Sub(w.untoldSince)) > untoldLimit:
-		return becauseUntold
+	case w.untold != "" && max(w.untoldAge, now.Sub(w.untoldSince)) > w.limit:
+		return becauseUntold + w.limit.String()
 	case w.known && w.accepted == 0:
 		return becauseNobody
 	case w.heard.IsZero() || now.Sub(w.heard) > w.every:
@@ -105,7 +104,7 @@ type deadman struct {
 
 func newDeadman(o Options, leading func() bool) *deadman {
 	return &deadman{
-		o: o, leading: leading, watch: watch{every: o.Timing.Deadman}, log: o.Log,
+		o: o, leading: leading, watch: watch{every: o.Timing.Deadman, limit: o.Timing.Untold}, log: o.Log,
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gensyn_notifier_deadman_calls_total",
 			Help: "Calls of DEADMAN_URL by result: accepted or failed.",

@@ -14,6 +14,8 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
+const untoldLimit = 10 * time.Minute
+
 // callers counts the calls of several notifiers.
 type callers struct {
 	mu   sync.Mutex
@@ -110,7 +112,7 @@ func TestTheDeadmanAddressIsCalledWhileHeartbeatsFlow(t *testing.T) {
 
 // Pulses move the position, and the fold goes on: that is no heartbeat.
 func TestAPulseIsNoHeartbeat(t *testing.T) {
-	w := watch{every: time.Minute}
+	w := watch{every: time.Minute, limit: untoldLimit}
 	now := time.Now()
 	for i, tt := range []struct {
 		flow nodestore.Flow
@@ -125,7 +127,7 @@ func TestAPulseIsNoHeartbeat(t *testing.T) {
 		{flow: nodestore.Flow{Epoch: 2, Accepted: 9}, err: errors.New("no"), want: becauseDatabase},
 		{flow: nodestore.Flow{Epoch: 2, Accepted: 9}},
 		{flow: nodestore.Flow{Epoch: 2, Accepted: 10, Untold: "x", UntoldAge: untoldLimit}},
-		{flow: nodestore.Flow{Epoch: 2, Accepted: 11, Untold: "x", UntoldAge: untoldLimit + 1}, want: becauseUntold},
+		{flow: nodestore.Flow{Epoch: 2, Accepted: 11, Untold: "x", UntoldAge: untoldLimit + 1}, want: becauseUntold + "10m0s"},
 		{flow: nodestore.Flow{Epoch: 2, Accepted: 12}},
 	} {
 		now = now.Add(10 * time.Second)
@@ -138,14 +140,32 @@ func TestAPulseIsNoHeartbeat(t *testing.T) {
 	}
 }
 
+// What was heard an hour ago, while the watchdog could not be reached, is no reason to call once it can.
+func TestAnOldHeartbeatIsNoReasonToCall(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, c := newMemory(), &callers{}
+		failure := errors.New("it refuses connections")
+		c.fail.Store(&failure)
+		stop := heartbeats(t, store, 5*time.Second)
+		watched(t, "a", store, c)
+		time.Sleep(10 * time.Minute)
+		stop()
+		time.Sleep(2 * time.Minute)
+		c.fail.Store(nil)
+		at := time.Now()
+		time.Sleep(time.Hour)
+		between(t, "the watchdog is back, heartbeats are not", c, at, 0, 0)
+	})
+}
+
 // A database clock that was set back makes alerts look young: this process's own clock counts, too.
 func TestUntoldAlertsAgeByTheOwnClock(t *testing.T) {
-	w := watch{every: time.Minute}
+	w := watch{every: time.Minute, limit: untoldLimit}
 	now := time.Now()
 	for i := range 70 {
 		now = now.Add(10 * time.Second)
 		w.look(nodestore.Flow{Epoch: 1, Accepted: stamp(now), Untold: "x", UntoldAge: -time.Hour}, nil, now)
-		if got, want := w.withheld(now) == becauseUntold, i > 60; got != want {
+		if got, want := w.withheld(now) == becauseUntold+"10m0s", i > 60; got != want {
 			t.Fatalf("after %d looks: withheld %v, want %v", i, got, want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
@@ -37,8 +39,16 @@ var quick = Timing{
 // wired is a notifier on a fake Telegram that speaks the real protocol. It runs until stop, or the end of the test.
 func wired(t *testing.T, fake *telegramtest.Server, store nodestore.Deliveries, chats ...string) (stop func()) {
 	t.Helper()
-	client := telegram.New(telegram.Options{URL: fake.URL(), Token: telegramtest.Token, Timeout: 200 * time.Millisecond})
-	s, err := New(Options{ID: "a", Store: store, Sender: client, Chats: chats, Timing: quick, Log: zerolog.Nop()})
+	return patient(t, 200*time.Millisecond, fake, store, chats...)
+}
+
+// patient is a wired notifier that waits for so long for an answer.
+func patient(t *testing.T, patience time.Duration, fake *telegramtest.Server, store nodestore.Deliveries, chats ...string) (stop func()) {
+	t.Helper()
+	client := telegram.New(telegram.Options{URL: fake.URL(), Token: telegramtest.Token, Timeout: patience})
+	timing := quick
+	timing.Send = 2 * patience
+	s, err := New(Options{ID: "a", Store: store, Sender: client, Chats: chats, Timing: timing, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,4 +214,43 @@ func TestChatsAndTopicsOverHTTP(t *testing.T) {
 	}
 	fake.Always("1", telegramtest.OK())
 	told(t, store, "1", 2)
+}
+
+// Chats never wait for one another: one that has blocked the bot and one that hangs delay no third, and hear of
+// everything once they are mended.
+func TestAChatThatFailsDelaysNoOther(t *testing.T) {
+	const alerts, limit = 20, time.Second
+	fake, store := newFake(t), newMemory()
+	fake.Always("1", telegramtest.Forbidden(telegramtest.BotBlocked))
+	fake.Always("2", telegramtest.Hang())
+	patient(t, 3*limit, fake, store, "1", "2", "3") // so that who waits for the hanging one is too late
+	took := make([]time.Duration, alerts)
+	for i, e := range downs(alerts) {
+		began := time.Now()
+		store.commit(e)
+		told(t, store, "3", i+1)
+		took[i] = time.Since(began)
+	}
+	blocked, hung := fake.Calls("1"), fake.Calls("2")
+	if slices.Sort(took); took[alerts-1] > limit || blocked == 0 || hung == 0 {
+		t.Errorf("told after %v at most, want %v; the others were tried %d and %d times", took[alerts-1], limit, blocked, hung)
+	}
+	fake.Always("1", telegramtest.OK())
+	fake.Always("2", telegramtest.OK())
+	for _, chat := range []string{"1", "2"} {
+		told(t, store, chat, alerts)
+	}
+	var texts []sent
+	for _, m := range fake.Messages() {
+		texts = append(texts, sent{chat: m.Chat, html: m.Text})
+	}
+	for _, chat := range []string{"1", "2", "3"} {
+		onceEach(t, texts, chat, alerts)
+	}
+	reliability.Report(t, reliability.Row{
+		Group: "Telegram", Fault: "one chat answers 403 and another hangs, over HTTP", Rounds: alerts,
+		Must: fmt.Sprintf("a third is told within %v; the others hear of everything once they are mended", limit),
+		Seen: fmt.Sprintf("told after %v (median), %v at most; %d alerts a chat, none lost, none repeated",
+			took[alerts/2].Round(time.Millisecond), took[alerts-1].Round(time.Millisecond), alerts),
+	})
 }

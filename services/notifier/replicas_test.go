@@ -181,8 +181,9 @@ func everyStep(t *testing.T, row reliability.Row, fault func(*process)) {
 					rounds = append(rounds, r)
 				}
 			})
+			row := row
 			row.Seen, row.Rounds = sum(t, rounds), len(rounds)
-			row.Fault += ", " + name
+			row.Fault += ", on " + name
 			reliability.Report(t, row)
 		})
 	}

@@ -93,6 +93,7 @@ type Timing struct {
 
 	Remind  time.Duration // between looks for nodes to be reminded of, each of which reads all nodes (1 min)
 	Deadman time.Duration // between two calls of the deadman address (1 min)
+	Untold  time.Duration // how long an alert may wait before the address is called no more (10 min)
 }
 
 func (t Timing) withDefaults() Timing {
@@ -112,6 +113,7 @@ func (t Timing) withDefaults() Timing {
 	def(&t.BusyGap, 15*time.Second)
 	def(&t.Remind, time.Minute)
 	def(&t.Deadman, time.Minute)
+	def(&t.Untold, 10*time.Minute)
 	if t.Busy == 0 {
 		t.Busy = 20
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
 // patience is how long telling may fail for reasons that pass before readiness speaks of it.
@@ -55,6 +57,8 @@ func (s *status) problem(now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case s.broken != nil && nodestore.TroubleOf(s.broken) != nodestore.Other:
+		return fmt.Errorf("cannot tell: the database %w", nodestore.Explained{Err: s.broken})
 	case s.broken != nil:
 		return fmt.Errorf("cannot tell: %w", s.broken)
 	case !s.active || s.failing == nil:

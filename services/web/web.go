@@ -115,10 +115,16 @@ func (s *Service) Wake() { s.view.wake() }
 // is what tells people so, and must not be taken away from them.
 func (s *Service) Checks() []httpserver.Check {
 	return []httpserver.Check{{Name: "database", Run: func(ctx context.Context) error {
-		if s.ping(ctx) != nil {
-			return errors.New("does not answer") // the log has the reason; this text may be read by anybody
+		// The log has the reason; this text may be read by anybody.
+		err := s.ping(ctx)
+		switch kind := nodestore.TroubleOf(err); {
+		case err == nil:
+			return nil
+		case kind == nodestore.None, kind == nodestore.Other:
+			return errors.New("does not answer")
+		default:
+			return errors.New(kind.Says() + ": " + kind.Help())
 		}
-		return nil
 	}}}
 }
 
@@ -170,7 +176,8 @@ func (s *Service) note(err error) {
 	switch {
 	case err != nil && was == nil:
 		s.metrics.database.Set(0)
-		s.Log.Error().Err(err).Msg("the database cannot be read; the page says so")
+		s.Log.Error().Err(err).Str("help", nodestore.TroubleOf(err).Help()).
+			Msg("the database cannot be read; the page says so")
 	case err == nil && was != nil:
 		s.metrics.database.Set(1)
 		s.Log.Info().Msg("the database can be read again")

@@ -170,6 +170,7 @@ func (s *Stack) openBus(ctx context.Context, o Options) (*embedded, *bus.Bus, er
 	s.cleanup(nats.stop)
 	connection, err := bus.Connect(bus.Options{
 		Name: id, InProcess: nats, OnChange: program.ConnectionLog(o.Log.Level(zerolog.WarnLevel), "NATS"),
+		OnError: program.ErrorLog(o.Log, "NATS"),
 	})
 	if err != nil {
 		return nil, nil, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,13 +22,13 @@ import (
 // packages are those whose tests report rows.
 var packages = []string{
 	"./internal/node", "./internal/nodestore/...", "./services/evaluator", "./services/notifier",
-	"./e2e/crashpoint", "./e2e/natsfaults", "./e2e/stepclock", "./e2e/powerloss", "./e2e/chaos",
+	"./e2e/crashpoint", "./e2e/natsfaults", "./e2e/storefaults", "./e2e/stepclock", "./e2e/powerloss", "./e2e/chaos",
 }
 
 func main() {
 	out := flag.String("o", "docs/reliability.md", "the `page` to write")
 	minutes := flag.Int("minutes", 10, "how long the random faults of TestChaos go on")
-	rows := flag.String("rows", "", "write the page from the rows in this `folder`, without a run")
+	rows := flag.String("rows", "", "keep what was seen in this `folder`, and run only what was not green there on this commit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -47,15 +48,13 @@ func run(ctx context.Context, out string, minutes int, rowsDir string) error {
 		return err
 	}
 	if rowsDir == "" {
-		rowsDir, err = os.MkdirTemp("", "reliability-")
-		if err != nil {
+		if rowsDir, err = os.MkdirTemp("", "reliability-"); err != nil {
 			return fmt.Errorf("folder for rows: %w", err)
 		}
-		if err := test(ctx, rowsDir, minutes); err != nil {
-			return fmt.Errorf("%w; the page was not written; what was seen is in %s", err, rowsDir)
-		}
 	}
-	page.Took = time.Since(page.Started)
+	if err := test(ctx, rowsDir, page.Commit, minutes); err != nil {
+		return fmt.Errorf("%w; the page was not written; go on with -rows %s", err, rowsDir)
+	}
 	rows, err := reliability.Read(rowsDir)
 	if err != nil {
 		return err
@@ -71,19 +70,32 @@ func run(ctx context.Context, out string, minutes int, rowsDir string) error {
 	return nil
 }
 
-// test runs the packages one after another, since they measure times.
-func test(ctx context.Context, rows string, minutes int) error {
+// test runs the packages one after another, since they measure times. What was green on this commit is not run again.
+func test(ctx context.Context, rows, commit string, minutes int) error {
 	var failed []string
 	for i, p := range packages {
+		dir := filepath.Join(rows, strings.NewReplacer("./", "", "/...", "", "/", "-").Replace(p))
+		done := filepath.Join(dir, "green")
+		if c, err := os.ReadFile(done); err == nil && string(c) == commit {
+			fmt.Printf("[%d/%d] %s was green\n", i+1, len(packages), p)
+			continue
+		}
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+			return fmt.Errorf("folder for rows: %w", err)
+		}
 		fmt.Printf("[%d/%d] %s, %s\n", i+1, len(packages), p, time.Now().Format("15:04:05 MST"))
-		cmd := exec.CommandContext(ctx, "go", "test", "-count", "1", "-p", "1", "-timeout", "0", p)
-		cmd.Env = append(os.Environ(), reliability.DirVariable+"="+rows, fmt.Sprintf("CHAOS_MINUTES=%d", minutes))
+		cmd := exec.CommandContext(ctx, "go", "test", "-count", "1", "-p", "1", "-parallel", "4", "-timeout", "0", p)
+		cmd.Env = append(os.Environ(), reliability.DirVariable+"="+dir, fmt.Sprintf("CHAOS_MINUTES=%d", minutes))
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			if ctx.Err() != nil {
 				return errors.New("interrupted")
 			}
 			failed = append(failed, p)
+			continue
+		}
+		if err := os.WriteFile(done, []byte(commit), 0o600); err != nil {
+			return fmt.Errorf("note that %s was green: %w", p, err)
 		}
 	}
 	if len(failed) > 0 {

@@ -29,7 +29,9 @@ type generator struct {
 	seq    uint64
 	alive  map[int]bool
 	closed bool // the front door
+	unsure bool // nothing that ingest publishes is acknowledged
 	slow   bool // long steps: hours pass
+	flips  bool // stamps go back at every other message
 	hosts  map[int][]*host
 	boots  int
 }
@@ -56,6 +58,7 @@ func (g *generator) step() Step {
 	case g.chance(60):
 		st.Heartbeats = g.batch()
 	}
+	st.Unsure = st.Command == nil && (g.unsure || g.chance(1))
 	return st
 }
 
@@ -69,6 +72,8 @@ func (g *generator) elapsed() time.Duration {
 		return time.Duration(g.rng.IntN(25000)) * time.Millisecond
 	case g.chance(3):
 		return -time.Duration(g.rng.IntN(5)) * time.Millisecond
+	case g.chance(3), g.flips && g.chance(45): // within G, and now and then a little beyond it
+		return -time.Duration(g.rng.IntN(11000)) * time.Millisecond
 	}
 	if g.slow {
 		return time.Duration(7000+g.rng.IntN(3000)) * time.Millisecond
@@ -86,8 +91,14 @@ func (g *generator) live() {
 	if g.chance(0.8) {
 		g.closed = !g.closed
 	}
+	if g.chance(1) {
+		g.unsure = !g.unsure && g.chance(30)
+	}
 	if g.chance(0.3) {
 		g.slow = !g.slow
+	}
+	if g.chance(0.5) {
+		g.flips = !g.flips
 	}
 }
 

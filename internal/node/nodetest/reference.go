@@ -74,7 +74,7 @@ type reference struct {
 	epoch                  int64
 	seq                    uint64
 	ordinal                int
-	stamp                  node.Stamp
+	stamp, highest         node.Stamp
 	w, blindEnd, acceptedW time.Duration
 	deaf                   bool
 	nodes                  map[string]*record
@@ -92,7 +92,7 @@ func (r *reference) step(st Step) {
 		r.epoch++
 	}
 	r.seq, r.ordinal = st.Seq, 0
-	if st.Command == nil || st.Torn {
+	if st.Command == nil && !st.Unsure || st.Torn {
 		r.tick(st)
 	}
 	if len(st.Heartbeats) > 0 {
@@ -113,13 +113,17 @@ func (r *reference) step(st Step) {
 
 func (r *reference) tick(st Step) {
 	thr := r.settings.Threshold
-	if d, g := time.Duration(st.Stamp-r.stamp), min(10*time.Second, thr/2); r.stamp != 0 || st.Torn {
-		if st.Torn || d > g || d < -g {
-			r.blindEnd = r.w
-			r.emit(node.Blind, "", "", "", "", max(d, 0) < thr/2)
-		} else {
-			r.w += max(d, 0)
-		}
+	d, g := time.Duration(st.Stamp-r.stamp), min(10*time.Second, thr/2)
+	switch {
+	case r.stamp == 0 && !st.Torn:
+		r.highest = st.Stamp
+	case st.Torn || d > g || d < -g || time.Duration(r.highest-st.Stamp) > g:
+		r.blindEnd = r.w
+		r.emit(node.Blind, "", "", "", "", r.stamp == 0 || max(d, 0) < thr/2)
+		r.highest = st.Stamp
+	case st.Stamp > r.highest:
+		r.w += time.Duration(st.Stamp - r.highest)
+		r.highest = st.Stamp
 	}
 	r.stamp = st.Stamp
 }

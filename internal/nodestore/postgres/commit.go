@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +19,12 @@ import (
 // chunk is how many rows one statement writes.
 const chunk = 5000
 
+// glance keeps who is fenced already from writing for nothing. It locks nothing and promises nothing: that is fence's.
+const glance = `SELECT 1 / count(*) FROM partitions WHERE partition = $1 AND term = $2 AND epoch = $3 AND seq = $4`
+
 // fence moves the position. Without the lease, or from another position, it divides by zero, which rolls back the
-// whole pipeline although the statements behind it are under way already.
+// whole pipeline. It stands last, since it locks the row that renewals of the lease change until the commit is through:
+// writing very many nodes may take longer than the lease lasts.
 const fence = `WITH fence AS (UPDATE partitions
 		SET epoch = $1, created = $2, seq = $3, stamp = $4, clock = $5, committed_at = ` + now + `
 		WHERE partition = $6 AND term = $7 AND epoch = $8 AND seq = $9 RETURNING 1)
@@ -59,6 +64,10 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 		results := s.pool.SendBatch(ctx, batch) // all of it is under way
 		crashpoint.Here("evaluator.commit_sent")
 		err = domain(ctx, results.Close())
+		engine{s.pool}.leaveReadOnly(err)
+		if lockTimedOut(err) { // rows of nodes, by an owner that froze within a commit
+			err = errors.Join(err, s.endFrozen(ctx, l.Partition, l.Term))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("commit at %d:%d: %w", p.Epoch, p.Seq, err)
@@ -72,8 +81,7 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 		return nil, err
 	}
 	b, p := &pgx.Batch{}, c.Clock.Position
-	b.Queue(fence, p.Epoch, int64(p.Created), int64(p.Seq), int64(p.Stamp), clock,
-		l.Partition, l.Term, from.Epoch, int64(from.Seq))
+	b.Queue(glance, l.Partition, l.Term, from.Epoch, int64(from.Seq))
 	for ids := range slices.Chunk(c.Removed, chunk) {
 		b.Queue(`DELETE FROM nodes WHERE id = ANY ($1::text[]) AND partition = $2`, ids, l.Partition)
 	}
@@ -88,6 +96,8 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 		}
 		b.Queue(putEvents, arrays...)
 	}
+	b.Queue(fence, p.Epoch, int64(p.Created), int64(p.Seq), int64(p.Stamp), clock,
+		l.Partition, l.Term, from.Epoch, int64(from.Seq))
 	return b, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/standardsql"
 )
 
@@ -36,6 +37,20 @@ func (e engine) Write(ctx context.Context, do func(standardsql.Tx) error) error 
 }
 
 func (e engine) transact(ctx context.Context, o pgx.TxOptions, do func(standardsql.Tx) error) error {
+	err := e.attempt(ctx, o, do)
+	e.leaveReadOnly(err)
+	return err
+}
+
+// leaveReadOnly drops all sessions when one of them turned out to be to a server that takes no writes: after a failover
+// the writable server is found by new sessions alone, and those that stay would read what is old there.
+func (e engine) leaveReadOnly(err error) {
+	if nodestore.TroubleOf(err) == nodestore.ReadOnly {
+		e.pool.Reset()
+	}
+}
+
+func (e engine) attempt(ctx context.Context, o pgx.TxOptions, do func(standardsql.Tx) error) error {
 	tx, err := e.pool.BeginTx(ctx, o)
 	if err != nil {
 		return domain(ctx, err)

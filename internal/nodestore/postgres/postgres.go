@@ -51,7 +51,8 @@ type store struct {
 	pool *pgxpool.Pool
 }
 
-// Open connects to the database at url, postgres://user:password@host:port/name, and brings its schema up to date;
+// Open connects to the database at url, postgres://user:password@host:port/name, or of several servers the writable one
+// (postgres://user:password@a:5432,b:5432/name?target_session_attrs=read-write), also after a failover; and brings its schema up to date;
 // several programs may do so together. It does not wait for a database that is away: ErrUnavailable then.
 // ErrNewerSchema when a newer program migrated it. The url is a secret and no part of any error.
 func Open(ctx context.Context, url string, o Options) (nodestore.Store, error) {
@@ -81,10 +82,21 @@ func parse(url string, o Options) (*pgxpool.Config, error) {
 		config.MaxConns = o.MaxConns
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = 5 * time.Second
+		config.ConnConfig.ConnectTimeout = connectLimit(config.ConnConfig)
 	}
 	config.AfterConnect = setUp(ordinary)
 	return config, nil
+}
+
+// connectLimit is how long connecting to one server may take. Of several, one whose machine is gone answers nothing, and
+// the others must get their turn within the time of one call.
+func connectLimit(c *pgx.ConnConfig) time.Duration {
+	for _, f := range c.Fallbacks { // the same server without TLS is one, too
+		if f.Host != c.Host || f.Port != c.Port {
+			return 2 * time.Second
+		}
+	}
+	return 5 * time.Second
 }
 
 // setUp sets a session up by statements, since poolers between here and Postgres refuse settings on connecting.
@@ -133,20 +145,24 @@ func (s *store) Ping(ctx context.Context) error {
 func (s *store) Acquire(ctx context.Context, partition int, owner string, ttl time.Duration, initial node.Settings) (nodestore.Lease, error) {
 	l, err := s.Store.Acquire(ctx, partition, owner, ttl, initial)
 	if lockTimedOut(err) {
-		err = errors.Join(err, s.endFrozen(ctx, partition))
+		err = errors.Join(err, s.endFrozen(ctx, partition, noTerm))
 	}
 	return l, err
 }
 
+// noTerm is no holder's term.
+const noTerm = -1
+
 // endFrozen ends this program's sessions that have kept a transaction open for 3 s and wait for their client, if the
-// lease has run out. Postgres ends them itself between two commands, but not within a pipeline of commands that
+// lease has run out, or is the caller's by its term. Postgres ends them itself between two commands, but not within a pipeline of commands that
 // stopped halfway, which is what a process leaves that was frozen while it sent a commit.
-func (s *store) endFrozen(ctx context.Context, partition int) error {
+func (s *store) endFrozen(ctx context.Context, partition int, term int64) error {
 	_, err := s.pool.Exec(ctx, `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
 		WHERE a.datname = current_database() AND a.usename = current_user AND a.pid <> pg_backend_pid()
 			AND a.application_name = '`+applicationName+`' AND a.wait_event = 'ClientRead'
 			AND a.xact_start < clock_timestamp() - interval '3 seconds'
-			AND EXISTS (SELECT 1 FROM partitions p WHERE p.partition = $1 AND p.expires_at <= `+now+`)`, partition)
+			AND EXISTS (SELECT 1 FROM partitions p WHERE p.partition = $1
+				AND (p.expires_at <= `+now+` OR p.term = $2))`, partition, term)
 	if err != nil {
 		return fmt.Errorf("end frozen sessions: %w", domain(ctx, err))
 	}

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,9 +38,8 @@ func main() {
 
 func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger) error {
 	registry := telemetry.NewRegistry()
-	waiting := httpserver.NewHealth(httpserver.Check{
-		Name: "database", Run: func(context.Context) error { return errors.New("waiting for it") },
-	})
+	var late nodestore.Late
+	waiting := httpserver.NewHealth(httpserver.Check{Name: "database", Run: late.Why})
 	ops, err := httpserver.NewSwitch(cfg.MetricsAddr, log)
 	if err != nil {
 		return err
@@ -51,7 +49,8 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 
 	id := program.Instance("evaluator")
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds, OnChange: program.ConnectionLog(log, "NATS"),
+		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds,
+		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
 		return err
@@ -59,9 +58,9 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 	defer nats.Close()
 
 	fold := func(ctx context.Context) error {
-		store, err := program.Await(ctx, log, "the database", nodestore.Passing, func(ctx context.Context) (nodestore.Store, error) {
+		store, err := program.Await(ctx, log, "the database", nodestore.Passing, late.Open(func(ctx context.Context) (nodestore.Store, error) {
 			return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
-		})
+		}))
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,8 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 	}
 	id := program.Instance("ingest")
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds, OnChange: program.ConnectionLog(log, "NATS"),
+		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds,
+		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"os"
 	"os/signal"
@@ -48,16 +47,18 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 		return err
 	}
 	figures := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-	ops.Serve(httpserver.NewOps(waiting(), figures))
+	var late nodestore.Late // readiness until the database was there once
+	ops.Serve(httpserver.NewOps(httpserver.NewHealth(httpserver.Check{Name: "database", Run: late.Why}), figures))
 
-	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry}
+	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry, Timing: pace()}
 	closeSender, err := cfg.Apply(&options, log)
 	if err != nil {
 		return err
 	}
 	defer closeSender()
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: options.ID, CredsFile: cfg.NATSCreds, OnChange: program.ConnectionLog(log, "NATS"),
+		URL: cfg.NATSURL, Name: options.ID, CredsFile: cfg.NATSCreds,
+		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 	defer nats.Close()
 
 	tell := func(ctx context.Context) error {
-		return tell(ctx, cfg, options, nats, func(s *notifier.Service) { show(ops, figures, s) })
+		return tell(ctx, cfg, options, nats, &late, func(s *notifier.Service) { show(ops, figures, s) })
 	}
 	log.Info().Stringer("metrics", ops.Addr()).Str("version", telemetry.Version()).Strs("chats", options.Chats).
 		Msg("starting")
@@ -75,23 +76,16 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 	)
 }
 
-// waiting is readiness until the database was there once.
-func waiting() *httpserver.Health {
-	return httpserver.NewHealth(httpserver.Check{
-		Name: "database", Run: func(context.Context) error { return errors.New("waiting for it") },
-	})
-}
-
 // show makes readiness the service's own.
 func show(ops *httpserver.Switch, figures http.Handler, s *notifier.Service) {
 	ops.Serve(httpserver.NewOps(httpserver.NewHealth(s.Checks()...), figures))
 }
 
 // tell waits for the database and runs the service on it.
-func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, nats *bus.Bus, started func(*notifier.Service)) error {
-	store, err := program.Await(ctx, o.Log, "the database", nodestore.Passing, func(ctx context.Context) (nodestore.Store, error) {
+func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, nats *bus.Bus, late *nodestore.Late, started func(*notifier.Service)) error {
+	store, err := program.Await(ctx, o.Log, "the database", nodestore.Passing, late.Open(func(ctx context.Context) (nodestore.Store, error) {
 		return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
-	})
+	}))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 // lateStore is a store that may not be there yet: until it is, every call answers ErrUnavailable at once.
 type lateStore struct {
 	open  func(ctx context.Context) (nodestore.Store, error)
+	late  nodestore.Late
 	store atomic.Pointer[nodestore.Store]
 }
 
@@ -22,7 +23,7 @@ var _ nodestore.Reader = (*lateStore)(nil)
 
 // run opens the store, however long that takes, and closes it when ctx ends.
 func (l *lateStore) run(ctx context.Context, log zerolog.Logger) error {
-	store, err := program.Await(ctx, log, "the database", nodestore.Passing, l.open)
+	store, err := program.Await(ctx, log, "the database", nodestore.Passing, l.late.Open(l.open))
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func (l *lateStore) get() (nodestore.Reader, error) {
 	if s := l.store.Load(); s != nil {
 		return *s, nil
 	}
-	return nil, fmt.Errorf("%w: not connected yet", nodestore.ErrUnavailable)
+	return nil, fmt.Errorf("%w: not connected yet: %w", nodestore.ErrUnavailable, l.late.Why(context.Background()))
 }
 
 // Nodes implements nodestore.Reader.

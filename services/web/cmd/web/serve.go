@@ -27,7 +27,7 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 ) error {
 	nats, err := bus.Connect(bus.Options{
 		URL: cfg.NATSURL, Name: program.Instance("web"), CredsFile: cfg.NATSCreds,
-		OnChange: program.ConnectionLog(log, "NATS"),
+		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
 		return err

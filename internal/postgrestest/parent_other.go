@@ -1,8 +1,0 @@
-//go:build !linux
-
-package postgrestest
-
-import "os/exec"
-
-// endWithParent can do nothing here: a server may outlive a test that was killed.
-func endWithParent(*exec.Cmd) {}
