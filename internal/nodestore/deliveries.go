@@ -66,6 +66,7 @@ type Digest struct {
 	From, To node.Stamp    // times of the first and the last of them
 	Counts   []DigestCount // all entries, by what became of them
 	Reasons  []DigestCount // of those not up, by reason, the most frequent first; at most as many as asked for
+	Monitor  []Alert       // the last monitor event of each kind, deaf and hearing being one
 	First    []Alert       // failures in their order; at most as many as asked for
 }
 

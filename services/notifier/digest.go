@@ -26,6 +26,9 @@ func digest(alerts []nodestore.Alert, entries []Entry) nodestore.Digest {
 	}
 	for _, e := range entries {
 		d.Counts = count(d.Counts, nodestore.DigestCount{Kind: e.Kind, To: e.To, Back: e.Back})
+		if e.NodeID == "" {
+			d.Monitor = append(d.Monitor, e.Alert)
+		}
 		if !e.failing() {
 			continue
 		}

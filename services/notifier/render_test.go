@@ -153,12 +153,14 @@ func compounds() map[string]Telling {
 		Counts: []nodestore.DigestCount{
 			{Kind: node.Changed, To: node.Down, Entries: 10_500}, {Kind: node.Changed, To: node.Lost, Entries: 1_000},
 			{Kind: node.Changed, To: node.Up, Entries: 300}, {Kind: node.Changed, To: node.Up, Back: true, Entries: 150},
-			{Kind: node.Joined, To: node.Up, Entries: 48}, {Kind: node.Blind, Entries: 2},
+			{Kind: node.Joined, To: node.Up, Entries: 48}, {Kind: node.Deaf, Entries: 1},
 		},
 		Reasons: []nodestore.DigestCount{
 			{To: node.Down, Reason: "no_screen", Entries: 9_000}, {To: node.Lost, Reason: node.ReasonSilent, Entries: 1_000},
 			{To: node.Down, Reason: "gpu_fell_off", Entries: 500},
 		},
+		Monitor: []nodestore.Alert{at(0, node.Event{Kind: node.Deaf, Since: ago(3 * time.Minute), Lasted: 3 * time.Minute, Nodes: 25,
+			Refused: map[string]int{"401": 412}})},
 		First: many(digestNames, node.Down, "no_screen"),
 	}
 	silenced := marked(changed(2*time.Hour, "rig-7", node.Up, node.Down, "no_screen"), nodestore.Silenced)

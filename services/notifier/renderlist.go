@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
@@ -23,8 +22,11 @@ func (r *renderer) list(t Telling) string {
 	p := &page{renderer: r}
 	p.lead(t)
 	p.tally(t.Digest.Counts)
+	p.monitor(t.Digest.Monitor)
 	for _, e := range t.Entries {
-		p.line(e, t.At)
+		if e.NodeID != "" {
+			p.line(e, t.At)
+		}
 	}
 	p.stretch(t.Digest.From, t.Digest.To)
 	return p.done()
@@ -35,6 +37,7 @@ func (r *renderer) digest(t Telling) string {
 	p := &page{renderer: r}
 	p.lead(t)
 	p.tally(t.Digest.Counts)
+	p.monitor(t.Digest.Monitor)
 	shown := 0
 	for _, c := range t.Digest.Reasons {
 		shown += c.Entries
@@ -69,6 +72,13 @@ func (p *page) lead(t Telling) {
 		return
 	}
 	p.b.WriteString("⚠️ <b>" + telegram.Escape(fmt.Sprintf(p.ownNetwork, p.number(t.Lost), p.number(t.Nodes))) + "</b>\n")
+}
+
+// monitor says what happened to the monitor itself: all of it, since everything else hangs on it.
+func (p *page) monitor(alerts []nodestore.Alert) {
+	for _, a := range alerts {
+		p.entry(Entry{Alert: a, Alerts: 1})
+	}
 }
 
 // count is "3 DOWN".
@@ -126,16 +136,8 @@ func (p *page) tally(counts []nodestore.DigestCount) {
 
 // line is one entry in a line: its mark, which node, what it is, and why.
 func (p *page) line(e Entry, now node.Stamp) {
-	mark, words, _ := strings.Cut(p.titleOf(e), " ")
+	mark, _, _ := strings.Cut(p.titleOf(e), " ")
 	p.b.WriteString(mark + " ")
-	if e.NodeID == "" {
-		p.b.WriteString(telegram.Escape(words))
-		if e.Lasted >= time.Second {
-			p.b.WriteString(", " + telegram.Escape(p.duration(e.Lasted)))
-		}
-		p.b.WriteByte('\n')
-		return
-	}
 	p.b.WriteString(p.code(e.NodeID, lineIDChars))
 	if e.Name != "" && e.Name != e.NodeID {
 		p.b.WriteString(" (" + p.code(e.Name, lineNameChars) + ")")
@@ -147,12 +149,8 @@ func (p *page) line(e Entry, now node.Stamp) {
 	p.b.WriteByte('\n')
 }
 
-// titleOf is the title of an entry, for its mark and its words.
+// titleOf is the title of an entry about a node, for its mark.
 func (p *page) titleOf(e Entry) string {
-	titles := map[node.Kind]string{
-		node.Deleted: p.deleted, node.Blind: p.blind, node.Deaf: p.deaf, node.Hearing: p.hearing, node.Stalled: p.stalled,
-		node.Outdated: p.outdated, node.Doubled: p.doubled,
-	}
 	states := map[node.State]string{node.Up: p.up, node.Degraded: p.degraded, node.Down: p.down, node.Lost: p.lost}
 	switch {
 	case e.Kind == node.Changed && (e.Mark == nodestore.Flapping || e.Mark == nodestore.Flapped):
@@ -162,7 +160,7 @@ func (p *page) titleOf(e Entry) string {
 	case e.Kind == node.Changed, e.Kind == node.Joined:
 		return cmp.Or(states[e.To], p.unknown)
 	}
-	return cmp.Or(titles[e.Kind], p.unknown)
+	return p.doubled // what else there is of nodes is a warning, too
 }
 
 // became says what the node is now, and what was before.

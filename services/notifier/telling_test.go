@@ -87,7 +87,7 @@ func TestTenThousandNodesGoDown(t *testing.T) {
 
 // More than half of all nodes fall silent within a minute: the message that makes it more than half says so.
 func TestTheMonitorsOwnNetworkIsSuspected(t *testing.T) {
-	for name, tt := range map[string]struct {
+	for what, tt := range map[string]struct {
 		all, lost int
 		want      string // in the last message
 	}{
@@ -96,13 +96,13 @@ func TestTheMonitorsOwnNetworkIsSuspected(t *testing.T) {
 		"4 of 4":    {4, 4, "!own network"},
 		"60 of 100": {100, 60, "own network may be at fault: 60 of 100 nodes"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(what, func(t *testing.T) {
 			inWorlds(t, func(t *testing.T, w *world) {
 				w.add(t, "", names(0, tt.all)...)
 				sender := newScript(nil)
 				w.run(t, "a", sender, nil)
 				for i := range tt.lost { // one by one, in a minute
-					w.set(t, node.Lost, node.ReasonSilent, name5(i))
+					w.set(t, node.Lost, node.ReasonSilent, name(i))
 					time.Sleep(time.Minute / time.Duration(tt.lost))
 				}
 				time.Sleep(time.Minute)
@@ -119,8 +119,6 @@ func TestTheMonitorsOwnNetworkIsSuspected(t *testing.T) {
 		})
 	}
 }
-
-func name5(i int) string { return name(i) }
 
 // Telegram is away for three hours, in which nodes fail, come back, flap, and fail for good. Then one message tells
 // each chat what came of it.
@@ -484,4 +482,32 @@ func TestAChatThatMovedIsToldThere(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whoever takes over knows how much the chat was told, and keeps both of its paces.
+func TestThePaceSurvivesATakeOver(t *testing.T) {
+	for what, tt := range map[string]struct {
+		before int // alerts in one message
+		least  time.Duration
+	}{"little was told": {1, time.Second}, "much was told": {21, 15 * time.Second}} {
+		t.Run(what, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.add(t, "", names(0, 30)...)
+				sender := newScript(nil)
+				a := w.run(t, "a", sender, nil)
+				time.Sleep(time.Second)
+				w.set(t, node.Down, "no_screen", names(0, tt.before)...)
+				<-sender.accepted
+				time.Sleep(10 * time.Millisecond)
+				told := sender.all()[0].at
+				a.stop()
+				w.set(t, node.Down, "no_screen", name(29))
+				w.run(t, "b", sender, nil)
+				second := <-sender.accepted
+				if gap := second.at.Sub(told); gap < tt.least || gap > tt.least+time.Second {
+					t.Errorf("the next message after %v, want %v", gap, tt.least)
+				}
+			}, "sqlite")
+		})
+	}
 }

@@ -321,6 +321,11 @@ func digest(t *testing.T, d *database) {
 	for _, a := range got.First {
 		first = append(first, a.NodeID)
 	}
+	var monitor []node.Kind
+	for _, a := range got.Monitor {
+		monitor = append(monitor, a.Kind)
+	}
+	diff(t, "monitor events", monitor, []node.Kind{node.Hearing, node.Blind})
 	diff(t, "first failures", first, []string{"d1", "d2", "d3"})
 }
 

@@ -38,6 +38,9 @@ func (s Store) Digest(ctx context.Context, l nodestore.ChatLease, reasons, first
 		if err := tx.lastWaiting(ctx, l.Chat, &out.Last); err != nil {
 			return err
 		}
+		if out.Monitor, err = tx.monitorEvents(ctx, l.Chat); err != nil {
+			return err
+		}
 		out.First, err = tx.firstFailures(ctx, l.Chat, first)
 		return err
 	})
@@ -94,6 +97,20 @@ func (s session) lastWaiting(ctx context.Context, chat string, last *node.EventI
 		&last.Partition, &last.Epoch, &seq, &last.Ordinal)
 	last.Seq = uint64(seq)
 	return err
+}
+
+// monitorEvents are the last waiting monitor events of each kind.
+func (s session) monitorEvents(ctx context.Context, chat string) (out []nodestore.Alert, err error) {
+	query := `SELECT ` + selectEvent + ` FROM (SELECT d.event_id, d.epoch, d.seq, d.ordinal,
+			row_number() OVER (PARTITION BY ` + entry + ` ORDER BY d.epoch DESC, d.seq DESC, d.ordinal DESC) AS back
+		FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.chat = $1 AND ` + waits + ` AND d.node_id = '' AND e.node_id = '') x
+		JOIN events e ON e.id = x.event_id WHERE x.back = 1 ORDER BY x.epoch, x.seq, x.ordinal`
+	err = s.each(ctx, query, []any{chat}, func(scan func(...any) error) (bool, error) {
+		e, err := scanEvent(scan)
+		out = append(out, nodestore.Alert{ID: e.ID.String(), StoredEvent: e})
+		return true, err
+	})
+	return out, err
 }
 
 // firstFailures are the first waiting alerts that leave their node in failure.
