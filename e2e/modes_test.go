@@ -190,8 +190,8 @@ func (s *system) testDatabaseOff(t *testing.T, c *cluster.Cluster) {
 	if err := c.Postgres.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	s.told(t, 20*time.Second, "db-down", "no_p2pd")
-	s.told(t, 20*time.Second, "db-down-2", "no_p2pd")
+	s.told(t, 20*time.Second, "db-down", "p2pd")
+	s.told(t, 20*time.Second, "db-down-2", "p2pd")
 	time.Sleep(threshold)
 	for _, r := range s.rows(t) {
 		if strings.HasPrefix(r.NodeID, "db-") && len(r.NodeID) == 4 && r.Computed != "UP" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,9 +23,11 @@ const (
 
 // chat is the worker of one chat.
 type chat struct {
-	name    string
-	o       Options
-	render  *renderer
+	name string
+	o    Options
+	audience
+	render  Renderer
+	load    burdens
 	pace    *pace
 	wake    chan struct{}
 	log     zerolog.Logger
@@ -35,11 +38,25 @@ type chat struct {
 
 	// accepted is what Telegram took last. It stays true when the lease is lost, and when the database loses the note.
 	accepted *accepted
+	// unsent is a notification of which every attempt certainly failed: it may still become another message.
+	unsent unsent
+	thawed bool // it was taken back, and what it was to tell will be in the next one
 	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
 	// make Telegram be asked sooner than it wished.
 	failures int       // attempts that failed in a row
 	next     time.Time // no attempt before
 	oldest   time.Time // found time of its oldest alert; zero when another process froze it
+}
+
+// unsent is a notification and how many attempts at it have certainly reached nobody.
+type unsent struct {
+	notification int64
+	attempts     int
+}
+
+// certain reports whether none of the attempts at a notification can have been accepted.
+func (u unsent) certain(n *nodestore.Notification) bool {
+	return u.notification == n.ID && u.attempts == n.Attempts
 }
 
 type accepted struct {
@@ -53,11 +70,18 @@ func (a *accepted) is(n *nodestore.Notification) bool {
 }
 
 func newChat(name string, o Options, p *pace, m *metrics) *chat {
+	render := o.Renderers[name]
+	if render == nil {
+		render = (&renderer{catalogue: catalogueOf(o.Language), loc: o.Location, publicURL: o.PublicURL}).html
+	}
 	return &chat{
-		name: name, o: o, pace: p, metrics: m,
-		render: &renderer{catalogue: catalogueOf(o.Language), loc: o.Location, publicURL: o.PublicURL},
-		wake:   make(chan struct{}, 1),
-		log:    o.Log.With().Str("chat", name).Logger(),
+		name: name, o: o, pace: p, metrics: m, render: render,
+		audience: audience{
+			chat: name, routes: o.Routes, def: slices.Contains(o.Chats, name), everything: slices.Contains(o.Everything, name),
+		},
+		load: burdens{busy: o.Timing.Busy, gap: o.Timing.BusyGap},
+		wake: make(chan struct{}, 1),
+		log:  o.Log.With().Str("chat", name).Logger(),
 	}
 }
 

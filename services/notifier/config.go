@@ -24,7 +24,9 @@ type Config struct {
 	TZ          string          `envconfig:"TZ" desc:"time zone of the times told, like Europe/Berlin; the machine's own when not set"`
 	PublicURL   string          `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
 	DeadmanURL  settings.Secret `envconfig:"DEADMAN_URL" desc:"of an outside watchdog, like https://hc-ping.com/<uuid>: called once a minute only while heartbeats come all the way through and alerts are told"`
-	Reminders   Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down; off for never (not used yet)"`
+	Reminders   Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down, counted from the beginning; the last time repeats; off for never"`
+	Routes      Routes          `envconfig:"ROUTES" allowed:"label=value,… -> chat,…; …" desc:"sends nodes with these labels (from their meta) to other chats, like dc=home -> -100123:7; team=red,gpu=h100 -> @red; all other nodes, and the monitor's own alerts, go to TELEGRAM_CHAT_ID"`
+	Summary     TimeOfDay       `envconfig:"DAILY_SUMMARY" allowed:"a time of day such as 09:00, in TZ, or off" desc:"when people are told how the nodes did during the last day, like 09:00; not set: never"`
 }
 
 // ProcessConfig is the environment of the notifier as a program of its own.
@@ -87,6 +89,8 @@ func (c Config) Check() error {
 		return errors.New("TELEGRAM_BOT_TOKEN is set but TELEGRAM_CHAT_ID is not: set both, or neither")
 	case c.Token == "" && len(c.ChatIDs) > 0:
 		return errors.New("TELEGRAM_CHAT_ID is set but TELEGRAM_BOT_TOKEN is not: set both, or neither")
+	case c.Token == "" && len(c.Routes) > 0:
+		return errors.New("ROUTES is set but TELEGRAM_BOT_TOKEN is not: set TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, too")
 	case c.Token != "" && !tokenForm.MatchString(c.Token.Reveal()):
 		return settings.Invalid("TELEGRAM_BOT_TOKEN", c.Token, "as @BotFather gave it, such as 123456:ABC-def")
 	}

@@ -72,6 +72,15 @@ func TestConfig(t *testing.T) {
 		"no reminders":           {env{"REMINDERS": "off"}, ""},
 		"reminders shrink":       {env{"REMINDERS": "6h,1h"}, "REMINDERS=6h,1h is not allowed"},
 		"reminders not a time":   {env{"REMINDERS": "1h,soon"}, "REMINDERS=1h,soon"},
+		"routes":                 {with(env{"ROUTES": "dc=home -> -100123:7; team=red,gpu=h100 -> @team_red"}), ""},
+		"a route to nowhere":     {with(env{"ROUTES": "dc=home -> "}), "ROUTES=dc=home ->  is not allowed: it must be label=value,… -> chat,…"},
+		"a route from nowhere":   {with(env{"ROUTES": "-> 5"}), "ROUTES=-> 5 is not allowed"},
+		"a route without arrow":  {with(env{"ROUTES": "dc=home 5"}), "ROUTES=dc=home 5 is not allowed"},
+		"a route to no chat":     {with(env{"ROUTES": "dc=home -> team"}), "ROUTES=dc=home -> team is not allowed"},
+		"routes without a bot":   {env{"ROUTES": "dc=home -> 5"}, "ROUTES is set but TELEGRAM_BOT_TOKEN is not"},
+		"summary":                {env{"DAILY_SUMMARY": "09:00"}, ""},
+		"no summary":             {env{"DAILY_SUMMARY": "off"}, ""},
+		"summary at no time":     {env{"DAILY_SUMMARY": "9 am"}, "DAILY_SUMMARY=9 am is not allowed: it must be a time of day such as 09:00, in TZ, or off"},
 		"reminders too frequent": {env{"REMINDERS": "1s"}, "REMINDERS=1s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,6 +109,9 @@ func TestConfigValues(t *testing.T) {
 	}
 	if want := []time.Duration{time.Hour, 6 * time.Hour, 24 * time.Hour}; !slices.Equal(c.Reminders, want) {
 		t.Errorf("reminders %v, want %v", c.Reminders, want)
+	}
+	if c.Summary.Set || len(c.Routes) != 0 {
+		t.Errorf("summary at %v, routes %v, though neither is set", c.Summary, c.Routes)
 	}
 	if c.TelegramURL != telegram.DefaultURL {
 		t.Errorf("API at %s", c.TelegramURL)

@@ -16,11 +16,12 @@ import (
 // memory is Deliveries in memory, with the semantics that the contract demands: leases that are released or taken
 // over as they were seen, terms that fence, one frozen notification a chat.
 type memory struct {
-	mu     sync.Mutex
-	events []nodestore.StoredEvent
-	chats  map[string]*memoryChat
-	lastID int64
-	flow   nodestore.Flow
+	nodestore.Deliveries // of what it does not have
+	mu                   sync.Mutex
+	events               []nodestore.StoredEvent
+	chats                map[string]*memoryChat
+	lastID               int64
+	flow                 nodestore.Flow
 	// fail, when set, may fail a call before or after it took effect; the result replaces a nil error.
 	fail func(call string, done bool) error
 }
@@ -46,6 +47,7 @@ type memoryRow struct {
 type memoryTold struct {
 	notification, message int64
 	alerts                []string
+	at                    time.Time
 }
 
 func newMemory() *memory { return &memory{chats: make(map[string]*memoryChat)} }
@@ -210,13 +212,19 @@ func (m *memory) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
 	})
 }
 
-func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int) (n int, err error) {
+// Collect holds nothing: silences and flapping are tested on a real store.
+func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose nodestore.Chooser) (n int, err error) {
 	err = m.do(ctx, "Collect", l, func(c *memoryChat) error {
-		for n < limit && c.cursor < len(m.events) {
-			e := m.events[c.cursor]
+		var cs []nodestore.Candidate
+		for ; n < limit && c.cursor < len(m.events); n++ {
+			if e := m.events[c.cursor]; !e.Quiet {
+				cs = append(cs, nodestore.Candidate{StoredEvent: e})
+			}
 			c.cursor++
-			n++
-			if !e.Quiet {
+		}
+		for i, choice := range choose.Choose(nil, cs) {
+			if !choice.Skip {
+				e := cs[i].StoredEvent
 				c.rows = append(c.rows, &memoryRow{alert: nodestore.Alert{ID: e.ID.String(), StoredEvent: e}})
 			}
 		}
@@ -224,6 +232,26 @@ func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int) 
 	})
 	return n, err
 }
+
+func (m *memory) Silences(context.Context, time.Time) ([]nodestore.Silence, error) { return nil, nil }
+
+func (m *memory) Held(context.Context, nodestore.ChatLease, string, string, node.Stamp, node.Stamp, int) ([]nodestore.Held, error) {
+	return nil, nil
+}
+
+func (m *memory) Burdens(ctx context.Context, l nodestore.ChatLease, within time.Duration) (out []nodestore.Burden, err error) {
+	err = m.do(ctx, "Burdens", l, func(c *memoryChat) error {
+		for _, t := range c.told {
+			if ago := time.Since(t.at); ago < within {
+				out = append(out, nodestore.Burden{Ago: ago, Alerts: len(t.alerts)})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (m *memory) LostSince(context.Context, node.Stamp) (lost, all int, err error) { return 0, 0, nil }
 
 func (m *memory) Frozen(ctx context.Context, l nodestore.ChatLease) (n *nodestore.Notification, err error) {
 	err = m.do(ctx, "Frozen", l, func(c *memoryChat) error {
@@ -240,7 +268,9 @@ func (m *memory) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) 
 		for _, r := range c.rows {
 			if r.notification == 0 && len(out) < limit {
 				a := r.alert
-				a.ReplyTo = c.failureOf(a)
+				if a.ReplyTo = c.failureOf(a); a.ReplyTo != 0 {
+					a.Known = node.Down
+				}
 				out = append(out, a)
 			}
 		}
@@ -251,9 +281,6 @@ func (m *memory) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) 
 
 // failureOf finds the message that told the failure which a recovery ends.
 func (c *memoryChat) failureOf(a nodestore.Alert) int64 {
-	if a.To != node.Up {
-		return 0
-	}
 	for _, t := range slices.Backward(c.told) {
 		for _, r := range c.rows {
 			if r.notification == t.notification && r.alert.NodeID == a.NodeID && r.alert.To != node.Up {
@@ -264,27 +291,42 @@ func (c *memoryChat) failureOf(a nodestore.Alert) int64 {
 	return 0
 }
 
-func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, text string, replyTo int64, alerts []string) (n nodestore.Notification, err error) {
+func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.Draft) (n nodestore.Notification, err error) {
 	err = m.do(ctx, "Freeze", l, func(c *memoryChat) error {
 		if c.frozen != nil {
 			return errors.New("a notification is frozen already")
 		}
 		m.lastID++
-		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: text, ReplyTo: replyTo}
+		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: d.Text, ReplyTo: d.ReplyTo, Alerts: d.Alerts}
 		bound := 0
 		for _, r := range c.rows {
-			if slices.Contains(alerts, r.alert.ID) && r.notification == 0 {
+			if r.notification == 0 && r.alert.Event.ID.Seq <= d.Last.Seq {
 				r.notification = n.ID
 				bound++
 			}
 		}
-		if bound != len(alerts) {
-			return fmt.Errorf("%d of %d alerts were free", bound, len(alerts))
+		if bound != d.Alerts {
+			return fmt.Errorf("%d alerts were free, not %d", bound, d.Alerts)
 		}
 		c.frozen = new(n)
 		return nil
 	})
 	return n, err
+}
+
+func (m *memory) Thaw(ctx context.Context, l nodestore.ChatLease, notification int64) error {
+	return m.do(ctx, "Thaw", l, func(c *memoryChat) error {
+		if c.frozen == nil || c.frozen.ID != notification {
+			return errors.New("not the frozen notification")
+		}
+		c.frozen = nil
+		for _, r := range c.rows {
+			if r.notification == notification {
+				r.notification = 0
+			}
+		}
+		return nil
+	})
 }
 
 func (m *memory) Told(ctx context.Context, l nodestore.ChatLease, notification, messageID int64) error {
@@ -293,7 +335,7 @@ func (m *memory) Told(ctx context.Context, l nodestore.ChatLease, notification, 
 			return errors.New("not the frozen notification")
 		}
 		c.frozen = nil
-		t := memoryTold{notification: notification, message: messageID}
+		t := memoryTold{notification: notification, message: messageID, at: time.Now()}
 		for _, r := range c.rows {
 			if r.notification == notification {
 				r.told = true

@@ -181,7 +181,7 @@ func TestHostileNamesArriveAsText(t *testing.T) {
 		t.Fatalf("messages: %+v", all)
 	}
 	for _, n := range names {
-		if !strings.Contains(all[0].Plain, "\n"+n+" ("+n+"!)\n") {
+		if !strings.Contains(all[0].Plain, "\n❌ "+n+" ("+n+"!) DOWN: "+n+"\n") {
 			t.Errorf("%q is not in\n%s", n, all[0].Plain)
 		}
 	}
@@ -219,7 +219,7 @@ func TestChatsAndTopicsOverHTTP(t *testing.T) {
 // Chats never wait for one another: one that has blocked the bot and one that hangs delay no third, and hear of
 // everything once they are mended.
 func TestAChatThatFailsDelaysNoOther(t *testing.T) {
-	const alerts, limit = 20, time.Second
+	const alerts, limit = listLines, time.Second // no more than are named
 	fake, store := newFake(t), newMemory()
 	fake.Always("1", telegramtest.Forbidden(telegramtest.BotBlocked))
 	fake.Always("2", telegramtest.Hang())

@@ -26,7 +26,7 @@ type retirer struct {
 }
 
 func newRetirer(o Options) *retirer {
-	return &retirer{store: o.Store, wanted: o.Chats, now: o.Now, log: o.Log, seen: make(map[string]*sight)}
+	return &retirer{store: o.Store, wanted: o.told, now: o.Now, log: o.Log, seen: make(map[string]*sight)}
 }
 
 // run looks until ctx ends. Failures are left to the next look: nothing hangs on it.
@@ -62,7 +62,7 @@ func (r *retirer) retire(ctx context.Context, l nodestore.ChatLease) {
 	case err == nil:
 		delete(r.seen, l.Chat)
 		r.log.Info().Str("chat", l.Chat).
-			Msg("this chat is not in TELEGRAM_CHAT_ID any more: it is told nothing, and what it was not told does not count as waiting")
+			Msg("this chat is in neither TELEGRAM_CHAT_ID nor ROUTES any more: it is told nothing, and what it was not told does not count as waiting")
 	case !errors.Is(err, nodestore.ErrHeld) && !nodestore.Passing(err) && ctx.Err() == nil:
 		r.log.Warn().Err(err).Str("chat", l.Chat).Msg("a chat that is not configured any more could not be retired")
 	}

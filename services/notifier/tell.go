@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -10,21 +11,37 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// collectLimit is how many events one transaction passes.
-const collectLimit = 500
+const (
+	// collectLimit is how many events one transaction passes.
+	collectLimit = 5000
+	// collectFor is how long events are collected before what is there is told.
+	collectFor = time.Second
+	// loadLimit is how many waiting alerts are loaded; more are counted by the store.
+	loadLimit = 1000
+)
 
 // teller tells one chat during one tenure.
 type teller struct {
 	*chat
-	lease nodestore.ChatLease
-	fresh func() bool // whether the lease still lasts
+	lease    nodestore.ChatLease
+	fresh    func() bool // whether the lease still lasts
+	silences silences
+	sweeper
+	looked time.Time // when nobody was to be reminded of
+	summed string    // the last day that was summed up
 }
 
 // tell goes round until ctx ends or the store fails: collect, try, wait. Nothing but the attempt itself takes long,
 // so events go on being collected, and grouped, while Telegram is away.
 func (t *teller) tell(ctx context.Context) error {
+	if err := t.recall(ctx); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		if err := t.collect(ctx); err != nil {
+			return err
+		}
+		if err := t.sweep(ctx); err != nil {
 			return err
 		}
 		wait, err := t.try(ctx)
@@ -39,14 +56,55 @@ func (t *teller) tell(ctx context.Context) error {
 	return nil
 }
 
+// recall takes over the pace from whoever told the chat before. What this process sent itself it knows already.
+func (t *teller) recall(ctx context.Context) error {
+	told, err := t.o.Store.Burdens(ctx, t.lease, time.Minute)
+	if err != nil {
+		return err
+	}
+	now := t.o.Now()
+	if len(t.load.recent) > 0 {
+		return nil
+	}
+	for _, b := range told {
+		at := now.Add(-b.Ago)
+		t.pace.remember(at)
+		t.load.add(burden{at, b.Alerts})
+	}
+	return nil
+}
+
+// collect decides about new events. It stops when it takes long, so that the first of many is told soon.
 func (t *teller) collect(ctx context.Context) error {
+	began := t.o.Now()
+	var err error
+	if t.silences, err = t.o.Store.Silences(ctx, began); err != nil {
+		return err
+	}
 	for {
-		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit)
+		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit,
+			nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose})
 		if err != nil || n == 0 {
 			return err
 		}
 		crashpoint.Here("notifier.collected")
+		if t.o.Now().Sub(began) >= collectFor {
+			return nil
+		}
 	}
+}
+
+// choose decides about events for the store.
+func (t *teller) choose(all []nodestore.Silence, events []nodestore.Candidate) []nodestore.Choice {
+	now := t.o.Now()
+	out := choose(t.audience, all, now, events)
+	active := silences(all).now(now)
+	for i, c := range out {
+		if c.Held == nodestore.Silenced && !active.of(events[i].NodeID, events[i].Meta) {
+			t.again() // it is over already
+		}
+	}
+	return out
 }
 
 // try makes one attempt at one message, if one is due and the pace allows it. It returns how long to wait before
@@ -62,21 +120,40 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		}
 		t.succeeded() // the note of it arrived, though its answer did not
 	}
-	if now := t.o.Now(); now.Before(t.next) {
+	now := t.o.Now()
+	if now.Before(t.next) {
 		return t.next.Sub(now), nil
+	}
+	if n != nil && t.unsent.certain(n) && n.Attempts > 0 {
+		if n, err = t.thaw(ctx, n); err != nil {
+			return 0, err
+		}
 	}
 	if n != nil {
 		return t.paced(func() error { return t.attempt(ctx, *n) })
 	}
-	waiting, err := t.o.Store.Waiting(ctx, t.lease, maxAlerts)
+	if wait := t.load.wait(now); wait > 0 {
+		return wait, nil
+	}
+	alerts, err := t.o.Store.Waiting(ctx, t.lease, loadLimit+1)
 	if err != nil {
 		return 0, err
 	}
-	if len(waiting) == 0 {
-		t.forget()
-		return t.o.Timing.Poll, nil
+	if len(alerts) > 0 {
+		return t.paced(func() error { return t.alert(ctx, alerts) })
 	}
-	return t.paced(func() error { return t.begin(ctx, waiting) })
+	return t.otherwise(ctx, now)
+}
+
+// thaw takes back a notification that reached nobody when more has happened since, so that one message tells all. It
+// returns the notification if it stays as it is.
+func (t *teller) thaw(ctx context.Context, n *nodestore.Notification) (*nodestore.Notification, error) {
+	more, err := t.o.Store.Waiting(ctx, t.lease, 1)
+	if err != nil || len(more) == 0 {
+		return n, err
+	}
+	t.thawed = true
+	return nil, t.o.Store.Thaw(ctx, t.lease, n.ID)
 }
 
 // paced does something that sends a message, or returns how long the chat's pace asks to wait.
@@ -87,29 +164,19 @@ func (t *teller) paced(send func() error) (time.Duration, error) {
 	return 0, send()
 }
 
-// begin chooses what to say next and freezes it. From here on it is said exactly so.
-func (t *teller) begin(ctx context.Context, waiting []nodestore.Alert) error {
-	d := compose(waiting, t.render.render)
-	t.forget()
-	t.oldest = d.oldest
-	crashpoint.Here("notifier.freeze")
-	n, err := t.o.Store.Freeze(ctx, t.lease, d.text, d.replyTo, d.alerts)
-	if err != nil {
-		return err
-	}
-	crashpoint.Here("notifier.frozen")
-	t.metrics.alerts.WithLabelValues(t.name).Add(float64(len(d.alerts)))
-	return t.attempt(ctx, n)
-}
-
 // attempt sends a frozen notification once and notes how it went.
 func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	t.waitingSince()
 	crashpoint.Here("notifier.send")
+	certain := t.unsent.certain(&n)
+	t.unsent = unsent{} // until it is known how it went
 	id, err := t.send(ctx, n)
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}
+		t.load.add(burden{t.o.Now(), n.Alerts})
+		t.metrics.alerts.WithLabelValues(t.name).Add(float64(n.Alerts))
+		t.moved(ctx)
 		return t.told(ctx, t.accepted)
 	}
 	if errors.Is(err, errStale) {
@@ -119,7 +186,7 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 		return nil // cut off by the end, not by Telegram
 	}
 	crashpoint.Here("notifier.refused")
-	return t.failed(ctx, n, err)
+	return t.failed(ctx, n, err, certain)
 }
 
 // send gives a message on its way some time when the service stops, and all the time there is when only the lease
@@ -138,11 +205,36 @@ func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, err
 	if err := l.Err(); err != nil {
 		return 0, err
 	}
-	id, err := t.o.Sender.Send(l, n.Chat, n.Text, n.ReplyTo)
+	id, err := t.deliver(l, n)
 	if err != nil && l.expired.Load() {
 		err = errStale
 	}
 	return id, err
+}
+
+// deliver hands a notification to the sender, for where the chat is now.
+func (t *teller) deliver(ctx context.Context, n nodestore.Notification) (int64, error) {
+	n.Chat = cmp.Or(t.lease.MovedTo, n.Chat)
+	if s, ok := t.o.Sender.(FailureSender); ok && n.NodeID != "" {
+		return s.SendFailure(ctx, n)
+	}
+	return t.o.Sender.Send(ctx, n.Chat, n.Text, n.ReplyTo)
+}
+
+// moved notes where the chat went, if the sender has found it elsewhere. That costs nothing when it fails: the sender
+// finds it again.
+func (t *teller) moved(ctx context.Context) {
+	m, ok := t.o.Sender.(Mover)
+	if !ok {
+		return
+	}
+	to := m.MovedTo(cmp.Or(t.lease.MovedTo, t.name))
+	if to == "" || to == t.lease.MovedTo {
+		return
+	}
+	if err := t.o.Store.MoveChat(ctx, t.lease, to); err == nil {
+		t.lease.MovedTo = to
+	}
 }
 
 // told notes what Telegram accepted. When that fails it is noted at the next round, rather than sent again.
@@ -180,9 +272,12 @@ func (t *teller) forget() {
 	t.status.set(func(s *facts) { s.failing, s.oldest, s.atLeast = nil, time.Time{}, false })
 }
 
-// failed notes why, and when to try again.
-func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error) error {
+// failed notes why, and when to try again. certain says that no attempt before can have been accepted.
+func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error, certain bool) error {
 	v := judge(err, t.failures, t.o.Timing, t.o.Random())
+	if certain && refused(err, v) {
+		t.unsent = unsent{n.ID, n.Attempts + 1}
+	}
 	now := t.o.Now()
 	t.failures++
 	t.next = now.Add(v.wait)

@@ -17,6 +17,7 @@ func (c Config) Apply(o *Options, log zerolog.Logger) (closeSender func(), err e
 		return nil, err
 	}
 	o.PublicURL, o.Log = c.PublicURL, log
+	o.Routes, o.Reminders, o.DailySummary = c.Routes, c.Reminders, c.Summary
 	closeDeadman := func() {}
 	if c.DeadmanURL != "" {
 		d := NewDeadmanURL(c.DeadmanURL)

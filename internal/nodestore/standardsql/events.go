@@ -13,7 +13,7 @@ import (
 
 // EventColumns are the columns of the table events but for found, in the order of EventValues.
 const EventColumns = `id, partition, epoch, seq, ordinal, kind, node_id, name, ip, from_state, to_state, reason, evidence,
-	at, since, lasted, quiet, nodes, refused, by_whom`
+	at, since, lasted, quiet, nodes, refused, by_whom, meta`
 
 // EventValues are the values of EventColumns.
 func EventValues(e *node.Event) ([]any, error) {
@@ -21,12 +21,12 @@ func EventValues(e *node.Event) ([]any, error) {
 	return []any{
 		e.ID.String(), e.ID.Partition, e.ID.Epoch, int64(e.ID.Seq), e.ID.Ordinal,
 		string(e.Kind), e.NodeID, e.Name, e.IP, string(e.From), string(e.To), e.Reason, e.Evidence,
-		int64(e.At), int64(e.Since), int64(e.Lasted), e.Quiet, e.Nodes, refused, e.By,
+		int64(e.At), int64(e.Since), int64(e.Lasted), e.Quiet, e.Nodes, refused, e.By, e.Meta,
 	}, err
 }
 
 // InsertEvent is the statement that stores EventValues, unless the event is stored already. {now} is left in it.
-var InsertEvent = `INSERT INTO events (` + EventColumns + `, found) VALUES (` + placeholders(1, 20) + `, {now})
+var InsertEvent = `INSERT INTO events (` + EventColumns + `, found) VALUES (` + placeholders(1, 21) + `, {now})
 	ON CONFLICT (id) DO NOTHING`
 
 // EncodeRefused is the text of the column refused.
@@ -43,7 +43,7 @@ func EncodeRefused(refused map[string]int) (string, error) {
 
 // selectEvent goes with scanEvent. The table is called e.
 const selectEvent = `e.partition, e.epoch, e.seq, e.ordinal, e.kind, e.node_id, e.name, e.ip, e.from_state, e.to_state,
-	e.reason, e.evidence, e.at, e.since, e.lasted, e.quiet, e.nodes, e.refused, e.by_whom, e.found`
+	e.reason, e.evidence, e.at, e.since, e.lasted, e.quiet, e.nodes, e.refused, e.by_whom, e.meta, e.found`
 
 // scanEvent scans selectEvent and then more.
 func scanEvent(scan func(...any) error, more ...any) (e nodestore.StoredEvent, err error) {
@@ -51,7 +51,7 @@ func scanEvent(scan func(...any) error, more ...any) (e nodestore.StoredEvent, e
 	var refused string
 	err = scan(append([]any{
 		&e.ID.Partition, &e.ID.Epoch, &seq, &e.ID.Ordinal, &e.Kind, &e.NodeID, &e.Name, &e.IP, &e.From, &e.To,
-		&e.Reason, &e.Evidence, &e.At, &e.Since, &e.Lasted, &e.Quiet, &e.Nodes, &refused, &e.By, &found,
+		&e.Reason, &e.Evidence, &e.At, &e.Since, &e.Lasted, &e.Quiet, &e.Nodes, &refused, &e.By, &e.Meta, &found,
 	}, more...)...)
 	if err != nil {
 		return e, err
@@ -126,8 +126,11 @@ func (s Store) Prune(ctx context.Context, l nodestore.Lease, age time.Duration, 
 			}
 		}
 		annotations, err := pruneAnnotations(ctx, tx, l.Partition, age, limit)
+		if err != nil {
+			return err
+		}
 		n = max(len(old), annotations)
-		return err
+		return forgetRest(ctx, tx, age)
 	})
 	if err != nil {
 		return 0, err
@@ -149,6 +152,25 @@ func forget(ctx context.Context, tx session, events []any) error {
 	for ids := range slices.Chunk(told, chunk) {
 		if _, err := tx.exec(ctx, `DELETE FROM notifications WHERE id IN (`+placeholders(1, len(ids))+`)
 			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = notifications.id)`, ids...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetRest deletes what is as old and hangs on no event: notifications that told no alerts, and what people said. What
+// is about an incident that lasts is kept.
+func forgetRest(ctx context.Context, tx session, age time.Duration) error {
+	for _, query := range []string{
+		`DELETE FROM notifications WHERE told_at < {now} - $1
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = notifications.id)
+			AND NOT EXISTS (SELECT 1 FROM reminders r JOIN nodes n ON n.id = r.node_id AND n.incident = r.incident
+				WHERE r.notification = notifications.id)`,
+		`DELETE FROM silences WHERE until_at < {now} - $1`,
+		`DELETE FROM acknowledgements WHERE at < {now} - $1 AND NOT EXISTS (SELECT 1 FROM nodes n
+			WHERE n.id = acknowledgements.node_id AND n.incident = acknowledgements.incident)`,
+	} {
+		if _, err := tx.exec(ctx, query, int64(age)); err != nil {
 			return err
 		}
 	}
