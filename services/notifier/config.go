@@ -17,14 +17,16 @@ import (
 
 // Config is what the environment says of whom to tell, and how; standalone embeds it, too.
 type Config struct {
-	Token       settings.Secret `envconfig:"TELEGRAM_BOT_TOKEN" desc:"of the bot, from @BotFather; not set: alerts go to the log"`
-	ChatIDs     ChatList        `envconfig:"TELEGRAM_CHAT_ID" allowed:"chats separated by commas, each a number or @name, with :topic for a topic" desc:"chats to tell, separated by commas; chat:topic for a topic of a group"`
-	TelegramURL string          `envconfig:"TELEGRAM_API_URL" default:"https://api.telegram.org" desc:"another Bot API server"`
-	Language    string          `envconfig:"LANGUAGE" default:"en" desc:"en or ru"`
-	TZ          string          `envconfig:"TZ" desc:"time zone of the times told, like Europe/Berlin; the machine's own when not set"`
-	PublicURL   string          `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
-	DeadmanURL  settings.Secret `envconfig:"DEADMAN_URL" desc:"of an outside watchdog, like https://hc-ping.com/<uuid>: called once a minute only while heartbeats come all the way through and alerts are told"`
-	Reminders   Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down; off for never (not used yet)"`
+	Token         settings.Secret `envconfig:"TELEGRAM_BOT_TOKEN" desc:"of the bot, from @BotFather; not set: alerts go to the log"`
+	ChatIDs       ChatList        `envconfig:"TELEGRAM_CHAT_ID" allowed:"chats separated by commas, each a number or @name, with :topic for a topic" desc:"chats to tell, separated by commas; chat:topic for a topic of a group"`
+	TelegramURL   string          `envconfig:"TELEGRAM_API_URL" default:"https://api.telegram.org" desc:"another Bot API server; HTTPS_PROXY is honoured, too"`
+	Language      string          `envconfig:"LANGUAGE" default:"en" desc:"en or ru"`
+	TZ            string          `envconfig:"TZ" desc:"time zone of the times told, like Europe/Berlin; the machine's own when not set"`
+	PublicURL     string          `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
+	WebhookURL    settings.Secret `envconfig:"WEBHOOK_URL" desc:"where notifications are posted as JSON, besides Telegram or instead of it; see docs/webhook.md"`
+	WebhookSecret settings.Secret `envconfig:"WEBHOOK_SECRET" desc:"signs what is posted to WEBHOOK_URL"`
+	DeadmanURL    settings.Secret `envconfig:"DEADMAN_URL" desc:"of an outside watchdog, like https://hc-ping.com/<uuid>: called once a minute only while heartbeats come all the way through and alerts are told"`
+	Reminders     Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down; off for never (not used yet)"`
 }
 
 // ProcessConfig is the environment of the notifier as a program of its own.
@@ -90,6 +92,9 @@ func (c Config) Check() error {
 	case c.Token != "" && !tokenForm.MatchString(c.Token.Reveal()):
 		return settings.Invalid("TELEGRAM_BOT_TOKEN", c.Token, "as @BotFather gave it, such as 123456:ABC-def")
 	}
+	if c.WebhookSecret != "" && c.WebhookURL == "" {
+		return errors.New("WEBHOOK_SECRET is set but WEBHOOK_URL is not: set both, or the address alone")
+	}
 	if _, err := ParseLanguage(c.Language); err != nil {
 		return settings.Invalid("LANGUAGE", c.Language, "en or ru")
 	}
@@ -99,6 +104,7 @@ func (c Config) Check() error {
 	return cmp.Or(
 		checkURL("TELEGRAM_API_URL", c.TelegramURL, c.TelegramURL, true),
 		checkURL("PUBLIC_URL", c.PublicURL, c.PublicURL, false),
+		checkURL("WEBHOOK_URL", c.WebhookURL.Reveal(), c.WebhookURL, false),
 		checkURL("DEADMAN_URL", c.DeadmanURL.Reveal(), c.DeadmanURL, false))
 }
 
@@ -127,5 +133,8 @@ func (c Config) Location() (*time.Location, error) {
 	return loc, nil
 }
 
-// Telegram reports whether people can be told at all. Else alerts go to the log.
+// Telegram reports whether people can be told through Telegram.
 func (c Config) Telegram() bool { return c.Token != "" }
+
+// Tells reports whether anybody is told. Else alerts go to the log.
+func (c Config) Tells() bool { return c.Telegram() || c.WebhookURL != "" }

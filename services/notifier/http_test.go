@@ -42,6 +42,12 @@ func wired(t *testing.T, fake *telegramtest.Server, store nodestore.Deliveries, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, s, client.Close)
+}
+
+// run runs a notifier until stop, or the end of the test; then it closes what it sends with.
+func run(t *testing.T, s *Service, closeSender func()) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -50,7 +56,7 @@ func wired(t *testing.T, fake *telegramtest.Server, store nodestore.Deliveries, 
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		client.Close()
+		closeSender()
 	})
 	t.Cleanup(stop)
 	return stop

@@ -23,7 +23,7 @@ import (
 )
 
 // Sender takes a message to a chat and returns the id that it got there. replyTo is the id of an earlier message, or
-// 0. The error says what to do next when it is a *telegram.Error; any other may be retried.
+// 0. The error says what to do next when it has Retry, as *telegram.Error does; any other may be retried.
 type Sender interface {
 	Send(ctx context.Context, chat, html string, replyTo int64) (messageID int64, err error)
 }

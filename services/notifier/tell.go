@@ -8,6 +8,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/webhook"
 )
 
 // collectLimit is how many events one transaction passes.
@@ -90,6 +91,12 @@ func (t *teller) paced(send func() error) (time.Duration, error) {
 // begin chooses what to say next and freezes it. From here on it is said exactly so.
 func (t *teller) begin(ctx context.Context, waiting []nodestore.Alert) error {
 	d := compose(waiting, t.render.render)
+	if t.name == webhook.Chat {
+		var err error
+		if d, err = composeHook(waiting, t.o.Now(), t.o.PublicURL); err != nil {
+			return err
+		}
+	}
 	t.forget()
 	t.oldest = d.oldest
 	crashpoint.Here("notifier.freeze")

@@ -30,10 +30,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var cfg notifier.ProcessConfig
 	code := program.Program{
-		Name:    "notifier",
-		Summary: "tells people of node events through Telegram.",
-		Config:  &cfg,
-		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
+		Name:     "notifier",
+		Summary:  "tells people of node events through Telegram.",
+		Config:   &cfg,
+		Serve:    func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
+		Commands: []program.Command{notifier.CheckCommand("test")},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -1,0 +1,127 @@
+package notifier
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/webhook"
+)
+
+// hookServer is a receiver of webhooks that answers with these statuses in turn, then 204.
+type hookServer struct {
+	url string
+
+	mu       sync.Mutex
+	statuses []int
+	keys     []string
+	taken    []webhook.Notification
+}
+
+func newHookServer(t *testing.T, statuses ...int) *hookServer {
+	t.Helper()
+	h := &hookServer{statuses: statuses}
+	s := httptest.NewServer(http.HandlerFunc(h.serve))
+	t.Cleanup(s.Close)
+	h.url = s.URL
+	return h
+}
+
+func (h *hookServer) serve(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.keys = append(h.keys, r.Header.Get(webhook.HeaderKey))
+	if len(h.statuses) > 0 {
+		w.WriteHeader(h.statuses[0])
+		h.statuses = h.statuses[1:]
+		return
+	}
+	var n webhook.Notification
+	if err := json.Unmarshal(body, &n); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	h.taken = append(h.taken, n)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *hookServer) got() (taken []webhook.Notification, keys []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append(taken, h.taken...), append(keys, h.keys...)
+}
+
+// hooked is a notifier with a webhook and, unless fake is nil, a Telegram; it runs to the end of the test.
+func hooked(t *testing.T, store nodestore.Deliveries, h *hookServer, fake *telegramtest.Server) {
+	t.Helper()
+	c := Config{WebhookURL: settings.Secret(h.url), Language: "en", TZ: "UTC"}
+	if fake != nil {
+		c.Token, c.TelegramURL, c.ChatIDs = telegramtest.Token, fake.URL(), ChatList{"7"}
+	}
+	o := Options{ID: "a", Store: store, Timing: quick}
+	closeSender, err := c.Apply(&o, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, s, closeSender)
+}
+
+func TestTheWebhookIsToldBesideTelegram(t *testing.T) {
+	fake, store, h := newFake(t), newMemory(), newHookServer(t, 503, 410, 500)
+	fake.Always("7", telegramtest.Forbidden(telegramtest.BotBlocked))
+	store.commit(downs(3)...)
+	hooked(t, store, h, fake)
+	told(t, store, webhook.Chat, 3) // though Telegram refuses
+	fake.Always("7", telegramtest.OK())
+	told(t, store, "7", 3)
+	taken, keys := h.got()
+	if len(taken) != 1 || len(taken[0].Alerts) != 3 || taken[0].Kind != webhook.Alerts || taken[0].ID == "" {
+		t.Fatalf("taken: %+v", taken)
+	}
+	if a := taken[0].Alerts[0]; a.NodeID != "node-000" || a.To != "down" || a.Kind != "changed" || a.At.IsZero() || a.Found.IsZero() {
+		t.Errorf("alert: %+v", a)
+	}
+	if len(keys) != 4 || keys[0] != taken[0].ID || keys[0] != keys[3] {
+		t.Errorf("keys %q of one notification %s", keys, taken[0].ID)
+	}
+	if all := fake.Messages(); len(all) != 1 || all[0].ParseMode != "HTML" {
+		t.Errorf("Telegram: %+v", all)
+	}
+}
+
+func TestTheWebhookAloneIsTold(t *testing.T) {
+	store, h := newMemory(), newHookServer(t)
+	store.commit(node.Event{Kind: node.Deaf, Since: stamp(noon), Lasted: 90 * time.Second, Nodes: 25, Refused: map[string]int{"401": 4}})
+	hooked(t, store, h, nil)
+	told(t, store, webhook.Chat, 1)
+	taken, _ := h.got()
+	if a := taken[0].Alerts[0]; a.LastedSec != 90 || a.Nodes != 25 || a.Refused["401"] != 4 || !a.Since.Equal(noon) || a.NodeID != "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestOneNotificationToTheWebhookIsBounded(t *testing.T) {
+	waiting := make([]nodestore.Alert, hookMost+7)
+	for i := range waiting {
+		waiting[i] = alertOf(aNode(node.Event{Kind: node.Changed, To: node.Lost}))
+	}
+	d, err := composeHook(waiting, noon, "https://nodes.example.org")
+	if err != nil || len(d.alerts) != hookMost || !d.oldest.Equal(waiting[0].Found) || len(d.text) > 300<<10 {
+		t.Errorf("%v, %d alerts, %d bytes", err, len(d.alerts), len(d.text))
+	}
+}
