@@ -59,7 +59,7 @@ func (d *DeadmanURL) Call(ctx context.Context) error {
 // unreached words an error of the transport. Nothing of its text is kept: it may hold the address, which is a secret.
 func (d *DeadmanURL) unreached(err error) error {
 	switch outbound.Why(err).Cause {
-	case outbound.ProxyAway, outbound.ProxyMalformed:
+	case outbound.ProxyAway:
 		return errors.New("the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached")
 	case outbound.ProxyRefuses:
 		return errors.New("the proxy of HTTPS_PROXY refuses")

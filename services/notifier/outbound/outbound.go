@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -51,16 +50,15 @@ type Cause string
 
 // The causes. Up to NoRoute nothing was sent; after NoAnswer and Broken the request may have been taken.
 const (
-	ProxyMalformed Cause = "proxy_malformed" // HTTPS_PROXY is no address
-	ProxyAway      Cause = "proxy_away"      // no connection to the proxy
-	ProxyRefuses   Cause = "proxy_refuses"   // Detail: its status
-	NoName         Cause = "no_name"         // Detail: the name
-	Refused        Cause = "refused"         // Detail: the address
-	NoConnection   Cause = "no_connection"   // none was made in time; Detail: the address
-	NoRoute        Cause = "no_route"        // Detail: what the system says
-	Certificate    Cause = "certificate"     // Detail: what is wrong with it
-	NoAnswer       Cause = "no_answer"       // in time
-	Broken         Cause = "broken"          // Detail: what the system says, "" when it is not certain to hold no secret
+	ProxyAway    Cause = "proxy_away"    // no connection to the proxy
+	ProxyRefuses Cause = "proxy_refuses" // Detail: its status
+	NoName       Cause = "no_name"       // Detail: the name
+	Refused      Cause = "refused"       // Detail: the address
+	NoConnection Cause = "no_connection" // none was made in time; Detail: the address
+	NoRoute      Cause = "no_route"      // Detail: what the system says
+	Certificate  Cause = "certificate"   // Detail: what is wrong with it
+	NoAnswer     Cause = "no_answer"     // in time
+	Broken       Cause = "broken"        // Detail: what the system says, "" when it is not certain to hold no secret
 )
 
 // Trouble is a cause with what there is to know about it. It holds no secret.
@@ -81,8 +79,6 @@ func Why(err error) Trouble {
 	switch {
 	case errors.As(err, &refusal):
 		return Trouble{ProxyRefuses, fmt.Sprintf("%d %s", refusal.status, http.StatusText(refusal.status))}
-	case strings.Contains(err.Error(), "invalid proxy address"), strings.Contains(err.Error(), "unsupported proxy"):
-		return Trouble{Cause: ProxyMalformed} // its text holds the address, and so maybe a password
 	case isOp && op.Op == "proxyconnect":
 		return Trouble{Cause: ProxyAway}
 	case errors.As(err, &name):

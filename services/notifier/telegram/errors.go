@@ -141,22 +141,21 @@ func transport(err error) *Error {
 	switch {
 	case !known:
 		return fault(Broken, cmp.Or(why.Detail, "no answer came"))
-	case why.Cause == outbound.ProxyMalformed || why.Cause == outbound.ProxyRefuses:
+	case why.Cause == outbound.ProxyRefuses:
 		return refusal(f, why.Detail)
 	}
 	return fault(f, why.Detail)
 }
 
 var causes = map[outbound.Cause]Fault{
-	outbound.ProxyMalformed: ProxyMalformed,
-	outbound.ProxyAway:      ProxyAway,
-	outbound.ProxyRefuses:   ProxyRefuses,
-	outbound.NoName:         NoName,
-	outbound.Refused:        ConnectionRefused,
-	outbound.NoConnection:   NoConnection,
-	outbound.NoRoute:        NoRoute,
-	outbound.Certificate:    Certificate,
-	outbound.NoAnswer:       NoAnswer,
+	outbound.ProxyAway:    ProxyAway,
+	outbound.ProxyRefuses: ProxyRefuses,
+	outbound.NoName:       NoName,
+	outbound.Refused:      ConnectionRefused,
+	outbound.NoConnection: NoConnection,
+	outbound.NoRoute:      NoRoute,
+	outbound.Certificate:  Certificate,
+	outbound.NoAnswer:     NoAnswer,
 }
 
 // IsFault reports whether an error is this fault.

@@ -29,7 +29,6 @@ const (
 	Unreachable       Fault = "unreachable"
 	NotTelegram       Fault = "not_telegram"
 	AddressMalformed  Fault = "address_malformed"
-	ProxyMalformed    Fault = "proxy_malformed"
 	ProxyAway         Fault = "proxy_away"
 	ProxyRefuses      Fault = "proxy_refuses"
 	NoName            Fault = "no_name"
@@ -74,7 +73,6 @@ var english = map[Fault]string{
 	Unreachable:       "Telegram cannot be reached (%d %s)",
 	NotTelegram:       "what answers is not Telegram's Bot API (%d %s): is TELEGRAM_API_URL right?",
 	AddressMalformed:  "TELEGRAM_API_URL and TELEGRAM_BOT_TOKEN make no valid address",
-	ProxyMalformed:    "HTTPS_PROXY is no valid address%s: it must be like http://proxy.example.com:3128",
 	ProxyAway:         "no way to Telegram: the proxy of HTTPS_PROXY cannot be reached%s",
 	ProxyRefuses:      "no way to Telegram: the proxy of HTTPS_PROXY refuses (%s): does it want a user and password, and may it reach Telegram?",
 	NoName:            "no way to Telegram: the name %s cannot be resolved" + wayEN,
@@ -111,7 +109,6 @@ var russian = map[Fault]string{
 	Unreachable:       "до Telegram не достучаться (%d %s)",
 	NotTelegram:       "отвечает не Bot API Telegram (%d %s): верен ли TELEGRAM_API_URL?",
 	AddressMalformed:  "из TELEGRAM_API_URL и TELEGRAM_BOT_TOKEN не получается адрес",
-	ProxyMalformed:    "в HTTPS_PROXY неверный адрес%s: он должен быть вида http://proxy.example.com:3128",
 	ProxyAway:         "нет пути до Telegram: прокси из HTTPS_PROXY недоступен%s",
 	ProxyRefuses:      "нет пути до Telegram: прокси из HTTPS_PROXY отказывает (%s): не нужны ли ему имя и пароль и можно ли через него в Telegram?",
 	NoName:            "нет пути до Telegram: имя %s не находится" + wayRU,

@@ -52,16 +52,15 @@ var english = map[trouble]string{
 	refuses:      "the webhook answers %d %s: is WEBHOOK_URL right?",
 	busy:         "the webhook answers %d %s",
 
-	broken:                           "the connection to the webhook broke",
-	trouble(outbound.ProxyMalformed): "HTTPS_PROXY is no valid address: it must be like http://proxy.example.com:3128",
-	trouble(outbound.ProxyAway):      "no way to the webhook: the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached",
-	trouble(outbound.ProxyRefuses):   "no way to the webhook: the proxy of HTTPS_PROXY or HTTP_PROXY refuses",
-	trouble(outbound.NoName):         "no way to the webhook: the name in WEBHOOK_URL cannot be resolved",
-	trouble(outbound.Refused):        "no way to the webhook: it refuses connections",
-	trouble(outbound.NoConnection):   "no way to the webhook: no connection in time. If this machine needs a proxy, set HTTPS_PROXY",
-	trouble(outbound.NoRoute):        "no way to the webhook: this machine has no route there. If it needs a proxy, set HTTPS_PROXY",
-	trouble(outbound.Certificate):    "the certificate of the webhook is not trusted",
-	trouble(outbound.NoAnswer):       "the webhook does not answer within %v",
+	broken:                         "the connection to the webhook broke",
+	trouble(outbound.ProxyAway):    "no way to the webhook: the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached",
+	trouble(outbound.ProxyRefuses): "no way to the webhook: the proxy of HTTPS_PROXY or HTTP_PROXY refuses",
+	trouble(outbound.NoName):       "no way to the webhook: the name in WEBHOOK_URL cannot be resolved",
+	trouble(outbound.Refused):      "no way to the webhook: it refuses connections",
+	trouble(outbound.NoConnection): "no way to the webhook: no connection in time. If this machine needs a proxy, set HTTPS_PROXY",
+	trouble(outbound.NoRoute):      "no way to the webhook: this machine has no route there. If it needs a proxy, set HTTPS_PROXY",
+	trouble(outbound.Certificate):  "the certificate of the webhook is not trusted",
+	trouble(outbound.NoAnswer):     "the webhook does not answer within %v",
 }
 
 var russian = map[trouble]string{
@@ -72,16 +71,15 @@ var russian = map[trouble]string{
 	refuses:      "вебхук отвечает %d %s: верен ли WEBHOOK_URL?",
 	busy:         "вебхук отвечает %d %s",
 
-	broken:                           "соединение с вебхуком оборвалось",
-	trouble(outbound.ProxyMalformed): "в HTTPS_PROXY неверный адрес: он должен быть вида http://proxy.example.com:3128",
-	trouble(outbound.ProxyAway):      "нет пути до вебхука: прокси из HTTPS_PROXY или HTTP_PROXY недоступен",
-	trouble(outbound.ProxyRefuses):   "нет пути до вебхука: прокси из HTTPS_PROXY или HTTP_PROXY отказывает",
-	trouble(outbound.NoName):         "нет пути до вебхука: имя из WEBHOOK_URL не находится",
-	trouble(outbound.Refused):        "нет пути до вебхука: он не принимает соединения",
-	trouble(outbound.NoConnection):   "нет пути до вебхука: не удалось вовремя соединиться. Если этой машине нужен прокси, задайте HTTPS_PROXY",
-	trouble(outbound.NoRoute):        "нет пути до вебхука: с этой машины туда нет маршрута. Если ей нужен прокси, задайте HTTPS_PROXY",
-	trouble(outbound.Certificate):    "нет доверия к сертификату вебхука",
-	trouble(outbound.NoAnswer):       "вебхук не отвечает за %v",
+	broken:                         "соединение с вебхуком оборвалось",
+	trouble(outbound.ProxyAway):    "нет пути до вебхука: прокси из HTTPS_PROXY или HTTP_PROXY недоступен",
+	trouble(outbound.ProxyRefuses): "нет пути до вебхука: прокси из HTTPS_PROXY или HTTP_PROXY отказывает",
+	trouble(outbound.NoName):       "нет пути до вебхука: имя из WEBHOOK_URL не находится",
+	trouble(outbound.Refused):      "нет пути до вебхука: он не принимает соединения",
+	trouble(outbound.NoConnection): "нет пути до вебхука: не удалось вовремя соединиться. Если этой машине нужен прокси, задайте HTTPS_PROXY",
+	trouble(outbound.NoRoute):      "нет пути до вебхука: с этой машины туда нет маршрута. Если ей нужен прокси, задайте HTTPS_PROXY",
+	trouble(outbound.Certificate):  "нет доверия к сертификату вебхука",
+	trouble(outbound.NoAnswer):     "вебхук не отвечает за %v",
 }
 
 func fault(t trouble, args ...any) *Error {
@@ -122,7 +120,7 @@ func unreached(err error, limit time.Duration) *Error {
 	switch why := outbound.Why(err).Cause; why {
 	case outbound.NoAnswer:
 		return fault(trouble(why), limit)
-	case outbound.ProxyMalformed, outbound.ProxyRefuses:
+	case outbound.ProxyRefuses:
 		return refusal(trouble(why))
 	default:
 		return fault(trouble(why))
