@@ -160,4 +160,5 @@ type Event struct {
 	Nodes   int
 	Refused map[string]int
 	By      string // who deleted it
+	Meta    string // of the node at that time
 }

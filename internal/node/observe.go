@@ -155,7 +155,7 @@ func quiet(told, to State, reason string) bool {
 // event fills in what all events about a node say.
 func (f *Fold) event(n *Node, k Kind) Event {
 	return Event{
-		Kind: k, NodeID: n.ID, Name: n.Name, IP: n.IP,
+		Kind: k, NodeID: n.ID, Name: n.Name, IP: n.IP, Meta: n.Meta,
 		Reason: n.Reason, Evidence: n.Evidence, At: f.clock.Position.Stamp,
 	}
 }

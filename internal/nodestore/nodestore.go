@@ -82,7 +82,7 @@ type NodeQuery struct {
 type ChatStatus struct {
 	Chat      string
 	Active    bool      // a notifier holds its lease
-	Waiting   int       // alerts not told yet
+	Waiting   int       // alerts not told yet, without those that are held
 	Oldest    time.Time // found time of the oldest of them; zero for none
 	LastError string    // of the last attempt, "" when it succeeded; words for people, no secrets
 	LastTold  time.Time // zero for never
@@ -98,94 +98,30 @@ type Status struct {
 	Chats        []ChatStatus // by name, without retired ones
 }
 
+// ToldAlert says what became of one alert in one chat. It is told, or it waits, or it says why it is not told.
+type ToldAlert struct {
+	ID        string // of the event
+	Chat      string
+	At        time.Time // when it was told; zero while it was not
+	Message   int64     // Telegram's id of the message that told it; 0 while it was not
+	Waiting   bool      // to be told: in no notification, or in one that is not accepted yet
+	Held      string    // why it is not told for now: Silenced or Flapping
+	Untold    string    // why it never will be told
+	LastError string    // of the last attempt to tell it, while it waits
+}
+
 // Reader is the page's side. It writes nothing.
 type Reader interface {
 	// Nodes returns the selected nodes ordered by id (bytewise).
 	Nodes(ctx context.Context, q NodeQuery) ([]node.Node, error)
 	// Events returns the newest events, newest first; of one node, or of all and the monitor when nodeID is "".
 	Events(ctx context.Context, nodeID string, limit int) ([]StoredEvent, error)
+	// Tellings returns what became of the newest alerts about a node in every chat, newest first.
+	Tellings(ctx context.Context, nodeID string, limit int) ([]ToldAlert, error)
 	// Status of a partition. Term 0 when no evaluator ever ran.
 	Status(ctx context.Context, partition int) (Status, error)
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
-}
-
-// ChatLease says which notifier tells a chat, and so keeps its pace.
-type ChatLease struct {
-	Chat  string
-	Owner string
-	Term  int64
-	// Renewed changes with every renewal and says nothing else. It is set where a lease is looked at, not where it is
-	// acquired.
-	Renewed int64
-}
-
-// Notification is one message to one chat. Once frozen its text never changes: after a crash the same is sent again.
-type Notification struct {
-	ID       int64
-	Chat     string
-	Text     string // HTML as Telegram understands it
-	ReplyTo  int64  // Telegram's id of the message it answers; 0 for none
-	Attempts int
-}
-
-// Alert is an event that waits to be told to a chat.
-type Alert struct {
-	ID string // of the event
-	StoredEvent
-	// ReplyTo is Telegram's id of the message that told the failure which this event ends, 0 when unknown.
-	ReplyTo int64
-}
-
-// Flow is what shows that heartbeats come all the way through, and that people are told.
-type Flow struct {
-	Epoch    int64      // of the committed position
-	Accepted node.Stamp // of the last committed message with a heartbeat; zero for none yet
-	// Untold is the id of the oldest event that a chat is not told of yet, "" for none, and UntoldAge how long ago it
-	// was found, by the database's clock. Chats that were retired do not count.
-	Untold    string
-	UntoldAge time.Duration
-}
-
-// Returning is after how long a retired chat that is told again counts as a new one.
-const Returning = 24 * time.Hour
-
-// Deliveries is the notifier's side. Every call with a lease returns ErrFenced when it was taken over.
-//
-// No clock but the caller's own says that a chat's lease has run out: the database's may step. A lease that is as it
-// was before is one whose owner does not renew it.
-type Deliveries interface {
-	// AcquireChat takes the chat's lease when it was released, or is owner's already; every time the term grows. Else
-	// ErrHeld, and the lease as it stands, for TakeOverChat. A chat seen for the first time hears of events that were
-	// found during the last lookback, not of all history. A chat that was retired for less than Returning hears of all
-	// that it missed; after a longer time it is like a new one: what it was not told before the lookback is given up,
-	// and stays in the record as not told. ttl is what the page believes, not what ends the lease.
-	AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (ChatLease, error)
-	// TakeOverChat takes a lease that is still as it was seen. The caller has seen it so for longer than its owner
-	// believes in a lease that it does not renew. Else ErrHeld.
-	TakeOverChat(ctx context.Context, seen ChatLease, owner string, ttl time.Duration) (ChatLease, error)
-	// ChatLeases returns the leases of all chats that are not retired, by chat.
-	ChatLeases(ctx context.Context) ([]ChatLease, error)
-	// RetireChat says that nobody is configured to tell the chat any more, provided that its lease is still as it was
-	// seen; else ErrHeld. The chat is in no status until it is acquired again. What it was not told stays recorded.
-	RetireChat(ctx context.Context, seen ChatLease) error
-	// Flow of a partition. The zero value when no evaluator ever ran.
-	Flow(ctx context.Context, partition int) (Flow, error)
-	RenewChat(ctx context.Context, l ChatLease, ttl time.Duration) error
-	ReleaseChat(ctx context.Context, l ChatLease) error
-	// Collect turns events after the chat's cursor into waiting deliveries, without the quiet ones, and moves the
-	// cursor; at most limit events. It returns how many events it passed, so that 0 means the chat is up to date.
-	Collect(ctx context.Context, l ChatLease, limit int) (int, error)
-	// Frozen returns the notification that was frozen and not yet told, or nil.
-	Frozen(ctx context.Context, l ChatLease) (*Notification, error)
-	// Waiting returns the oldest alerts that are in no notification, in the order of their events.
-	Waiting(ctx context.Context, l ChatLease, limit int) ([]Alert, error)
-	// Freeze stores a notification and binds the alerts to it, in one transaction.
-	Freeze(ctx context.Context, l ChatLease, text string, replyTo int64, alerts []string) (Notification, error)
-	// Told records in one update that the notification, and so all its alerts, were accepted as messageID.
-	Told(ctx context.Context, l ChatLease, notification, messageID int64) error
-	// Failed records that an attempt at the notification failed, in words for people.
-	Failed(ctx context.Context, l ChatLease, notification int64, reason string) error
 }
 
 // Store is everything, as opened by an engine.
@@ -193,5 +129,7 @@ type Store interface {
 	Writer
 	Reader
 	Deliveries
+	Quieting
+	Pollers
 	Close() error
 }

@@ -16,11 +16,12 @@ import (
 // memory is Deliveries in memory, with the semantics that the contract demands: leases that are released or taken
 // over as they were seen, terms that fence, one frozen notification a chat.
 type memory struct {
-	mu     sync.Mutex
-	events []nodestore.StoredEvent
-	chats  map[string]*memoryChat
-	lastID int64
-	flow   nodestore.Flow
+	nodestore.Deliveries // of what it does not have
+	mu                   sync.Mutex
+	events               []nodestore.StoredEvent
+	chats                map[string]*memoryChat
+	lastID               int64
+	flow                 nodestore.Flow
 	// fail, when set, may fail a call before or after it took effect; the result replaces a nil error.
 	fail func(call string, done bool) error
 }
@@ -210,7 +211,7 @@ func (m *memory) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
 	})
 }
 
-func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int) (n int, err error) {
+func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, _ func([]nodestore.Candidate) []nodestore.Choice) (n int, err error) {
 	err = m.do(ctx, "Collect", l, func(c *memoryChat) error {
 		for n < limit && c.cursor < len(m.events) {
 			e := m.events[c.cursor]
@@ -264,22 +265,22 @@ func (c *memoryChat) failureOf(a nodestore.Alert) int64 {
 	return 0
 }
 
-func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, text string, replyTo int64, alerts []string) (n nodestore.Notification, err error) {
+func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.Draft) (n nodestore.Notification, err error) {
 	err = m.do(ctx, "Freeze", l, func(c *memoryChat) error {
 		if c.frozen != nil {
 			return errors.New("a notification is frozen already")
 		}
 		m.lastID++
-		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: text, ReplyTo: replyTo}
+		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: d.Text, ReplyTo: d.ReplyTo}
 		bound := 0
 		for _, r := range c.rows {
-			if slices.Contains(alerts, r.alert.ID) && r.notification == 0 {
+			if r.notification == 0 && r.alert.Event.ID.Seq <= d.Last.Seq {
 				r.notification = n.ID
 				bound++
 			}
 		}
-		if bound != len(alerts) {
-			return fmt.Errorf("%d of %d alerts were free", bound, len(alerts))
+		if bound != d.Alerts {
+			return fmt.Errorf("%d alerts were free, not %d", bound, d.Alerts)
 		}
 		c.frozen = new(n)
 		return nil

@@ -121,8 +121,8 @@ func (p *process) Flow(ctx context.Context, partition int) (nodestore.Flow, erro
 	return call(ctx, p, "flow", func() (nodestore.Flow, error) { return p.Deliveries.Flow(ctx, partition) })
 }
 
-func (p *process) Collect(ctx context.Context, l nodestore.ChatLease, limit int) (int, error) {
-	return call(ctx, p, "collect", func() (int, error) { return p.Deliveries.Collect(ctx, l, limit) })
+func (p *process) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose func([]nodestore.Candidate) []nodestore.Choice) (int, error) {
+	return call(ctx, p, "collect", func() (int, error) { return p.Deliveries.Collect(ctx, l, limit, choose) })
 }
 
 func (p *process) Frozen(ctx context.Context, l nodestore.ChatLease) (*nodestore.Notification, error) {
@@ -133,9 +133,9 @@ func (p *process) Waiting(ctx context.Context, l nodestore.ChatLease, limit int)
 	return call(ctx, p, "waiting", func() ([]nodestore.Alert, error) { return p.Deliveries.Waiting(ctx, l, limit) })
 }
 
-func (p *process) Freeze(ctx context.Context, l nodestore.ChatLease, text string, replyTo int64, alerts []string) (nodestore.Notification, error) {
+func (p *process) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.Draft) (nodestore.Notification, error) {
 	return call(ctx, p, "freeze", func() (nodestore.Notification, error) {
-		return p.Deliveries.Freeze(ctx, l, text, replyTo, alerts)
+		return p.Deliveries.Freeze(ctx, l, d)
 	})
 }
 

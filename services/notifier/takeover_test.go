@@ -51,11 +51,11 @@ func (m *mortal) AcquireChat(ctx context.Context, chat, owner string, ttl, lookb
 	return m.memory.AcquireChat(ctx, chat, owner, ttl, lookback)
 }
 
-func (m *mortal) Freeze(ctx context.Context, l nodestore.ChatLease, text string, replyTo int64, alerts []string) (nodestore.Notification, error) {
+func (m *mortal) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.Draft) (nodestore.Notification, error) {
 	if err := m.at("before freeze"); err != nil {
 		return nodestore.Notification{}, err
 	}
-	n, err := m.memory.Freeze(ctx, l, text, replyTo, alerts)
+	n, err := m.memory.Freeze(ctx, l, d)
 	if err == nil {
 		err = m.at("after freeze")
 	}

@@ -42,7 +42,8 @@ func (t *teller) tell(ctx context.Context) error {
 
 func (t *teller) collect(ctx context.Context) error {
 	for {
-		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit)
+		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit,
+			func(cs []nodestore.Candidate) []nodestore.Choice { return make([]nodestore.Choice, len(cs)) })
 		if err != nil || n == 0 {
 			return err
 		}
@@ -100,7 +101,9 @@ func (t *teller) begin(ctx context.Context, waiting []nodestore.Alert) error {
 	t.forget()
 	t.oldest = d.oldest
 	crashpoint.Here("notifier.freeze")
-	n, err := t.o.Store.Freeze(ctx, t.lease, d.text, d.replyTo, d.alerts)
+	n, err := t.o.Store.Freeze(ctx, t.lease, nodestore.Draft{
+		Text: d.text, ReplyTo: d.replyTo, Alerts: len(d.alerts), Last: waiting[len(d.alerts)-1].Event.ID,
+	})
 	if err != nil {
 		return err
 	}

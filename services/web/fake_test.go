@@ -96,6 +96,10 @@ func (f *fakeStore) Status(context.Context, int) (nodestore.Status, error) {
 	return f.status, f.err
 }
 
+func (f *fakeStore) Tellings(context.Context, string, int) ([]nodestore.ToldAlert, error) {
+	return nil, f.err
+}
+
 func (f *fakeStore) Ping(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

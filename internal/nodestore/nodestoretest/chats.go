@@ -39,7 +39,7 @@ func join(t *testing.T, s nodestore.Store, name string) *chat {
 func (c *chat) collect(t *testing.T) {
 	t.Helper()
 	for {
-		n, err := c.store.Collect(t.Context(), c.ChatLease, 100)
+		n, err := c.store.Collect(t.Context(), c.ChatLease, 100, tellAll)
 		if must(t, err); n == 0 {
 			return
 		}
@@ -72,9 +72,29 @@ func (c *chat) frozen(t *testing.T) *nodestore.Notification {
 	return n
 }
 
+// draft tells these alerts, which must be all that wait up to the last of them.
+func draft(text string, replyTo int64, alerts ...string) nodestore.Draft {
+	d := nodestore.Draft{Text: text, ReplyTo: replyTo, Alerts: len(alerts)}
+	if len(alerts) > 0 {
+		d.Last = eventID(alerts[len(alerts)-1])
+	}
+	return d
+}
+
+// eventID reads an id as String writes it.
+func eventID(s string) (id node.EventID) {
+	if _, err := fmt.Sscanf(s, "%d:%d:%d:%d", &id.Epoch, &id.Partition, &id.Seq, &id.Ordinal); err != nil {
+		panic(err)
+	}
+	return id
+}
+
+// tellAll is a choice for each event: all are told.
+func tellAll(cs []nodestore.Candidate) []nodestore.Choice { return make([]nodestore.Choice, len(cs)) }
+
 func (c *chat) freeze(t *testing.T, replyTo int64, alerts ...string) nodestore.Notification {
 	t.Helper()
-	n, err := c.store.Freeze(t.Context(), c.ChatLease, fmt.Sprint("tells ", alerts), replyTo, alerts)
+	n, err := c.store.Freeze(t.Context(), c.ChatLease, draft(fmt.Sprint("tells ", alerts), replyTo, alerts...))
 	must(t, err)
 	return n
 }
@@ -195,17 +215,24 @@ func chatFenced(t *testing.T, d *database) {
 	id := o.tell(t, change("n", node.Up, node.Down))
 	later := o.tell(t, change("m", node.Up, node.Down))
 	old := join(t, d, "chat")
-	_, err := d.Collect(t.Context(), old.ChatLease, 1)
+	_, err := d.Collect(t.Context(), old.ChatLease, 1, tellAll)
 	must(t, err)
 	n := old.freeze(t, 0, id)
 	current := join(t, d, "chat")
 	for _, l := range []nodestore.ChatLease{old.ChatLease, {Chat: "never seen", Term: 1}, {Chat: "chat", Term: current.Term + 1}} {
-		_, collectErr := d.Collect(t.Context(), l, 10)
+		_, collectErr := d.Collect(t.Context(), l, 10, tellAll)
 		_, frozenErr := d.Frozen(t.Context(), l)
 		_, waitingErr := d.Waiting(t.Context(), l, 10)
-		_, freezeErr := d.Freeze(t.Context(), l, "x", 0, nil)
+		_, freezeErr := d.Freeze(t.Context(), l, nodestore.Draft{Text: "x"})
+		_, heldErr := d.Held(t.Context(), l, nodestore.Silenced, "", 0, 0, 10)
+		_, digestErr := d.Digest(t.Context(), l, 10, 10)
+		_, burdensErr := d.Burdens(t.Context(), l, long)
+		_, summedErr := d.Summed(t.Context(), l, "2026-03-01")
+		failingErr := d.EachFailing(t.Context(), l, 1, func(nodestore.Failing) error { return nil })
 		for what, err := range map[string]error{
 			"renew": d.RenewChat(t.Context(), l, long), "release": d.ReleaseChat(t.Context(), l),
+			"held": heldErr, "free": d.Free(t.Context(), l, nil), "digest": digestErr, "burdens": burdensErr,
+			"summed": summedErr, "each failing": failingErr, "move": d.MoveChat(t.Context(), l, "elsewhere"),
 			"collect": collectErr, "frozen": frozenErr, "waiting": waitingErr, "freeze": freezeErr,
 			"told": d.Told(t.Context(), l, n.ID, 5), "failed": d.Failed(t.Context(), l, n.ID, "why"),
 		} {

@@ -77,5 +77,6 @@ func eventArrays(events []node.Event) ([]any, error) {
 		number(func(e *node.Event) int64 { return int64(e.Nodes) }),
 		refused,
 		text(func(e *node.Event) string { return e.By }),
+		text(func(e *node.Event) string { return e.Meta }),
 	}, nil
 }

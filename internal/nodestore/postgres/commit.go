@@ -48,7 +48,7 @@ func upsert(table, columns, arrays string) string {
 const putEvents = `INSERT INTO events (` + standardsql.EventColumns + `, found) SELECT u.*, ` + now + ` FROM unnest(
 	$1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
 	$10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::boolean[],
-	$18::bigint[], $19::text[], $20::text[]) u
+	$18::bigint[], $19::text[], $20::text[], $21::text[]) u
 	ON CONFLICT (id) DO NOTHING`
 
 // Commit implements nodestore.Writer. It is one round trip: the statements are one pipeline, hence one transaction.

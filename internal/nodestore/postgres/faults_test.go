@@ -24,10 +24,10 @@ func all(ctx context.Context, s nodestore.Store, l nodestore.Lease, from node.Po
 	_, events := s.Events(ctx, "", 1)
 	_, status := s.Status(ctx, 0)
 	_, acquireChat := s.AcquireChat(ctx, "chat", "a", time.Hour, time.Hour)
-	_, collect := s.Collect(ctx, chat, 1)
+	_, collect := s.Collect(ctx, chat, 1, nil)
 	_, frozen := s.Frozen(ctx, chat)
 	_, waiting := s.Waiting(ctx, chat, 1)
-	_, freeze := s.Freeze(ctx, chat, "text", 0, nil)
+	_, freeze := s.Freeze(ctx, chat, nodestore.Draft{Text: "text"})
 	return map[string]error{
 		"acquire": acquire, "renew": s.Renew(ctx, l, time.Hour), "release": s.Release(ctx, l), "load": load,
 		"commit": s.Commit(ctx, l, from, heartbeats(from.Seq+1, nil)), "record": record,

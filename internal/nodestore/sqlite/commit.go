@@ -35,7 +35,7 @@ var texts = [statementCount]string{
 	putNode:         putNodeText(),
 	putTombstone:    `INSERT INTO deleted_nodes (id, partition, at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
 	removeTombstone: `DELETE FROM deleted_nodes WHERE id = ? AND partition = ?`,
-	putEvent:        strings.ReplaceAll(standardsql.InsertEvent, "{now}", "$21"),
+	putEvent:        strings.ReplaceAll(standardsql.InsertEvent, "{now}", "$22"),
 }
 
 // putNodeText inserts a node with all its columns, or overwrites all but its key.

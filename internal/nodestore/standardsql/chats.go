@@ -22,8 +22,8 @@ func (s Store) AcquireChat(ctx context.Context, chat, owner string, ttl, lookbac
 			return err
 		}
 		free, err := tx.one(ctx, `UPDATE chats SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE chat = $1 AND (owner = $2 OR expires_at = $4) RETURNING term`,
-			[]any{chat, owner, int64(ttl), released}, &l.Term)
+			WHERE chat = $1 AND (owner = $2 OR expires_at = $4) RETURNING term, moved_to`,
+			[]any{chat, owner, int64(ttl), released}, &l.Term, &l.MovedTo)
 		if err := heldUnless(free, err); err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (s session) giveUp(ctx context.Context, chat string, lookback time.Duration
 
 // giveUpWaiting binds what waits in no notification to one that is never sent.
 func (s session) giveUpWaiting(ctx context.Context, chat string, lookback time.Duration) error {
-	const old = `chat = $1 AND notification IS NULL
+	const old = `chat = $1 AND notification IS NULL AND untold = ''
 		AND event_id IN (SELECT e.id FROM events e WHERE e.id = event_id AND e.found <= {now} - $2)`
 	var n int
 	if _, err := s.one(ctx, `SELECT count(*) FROM deliveries WHERE `+old, []any{chat, int64(lookback)}, &n); err != nil || n == 0 {
@@ -137,7 +137,7 @@ func (s session) giveUpWaiting(ctx context.Context, chat string, lookback time.D
 		VALUES ($1, '', 0, {now}, {now}, $2) RETURNING id`, []any{chat, true}, &id); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, `UPDATE deliveries SET notification = $3 WHERE `+old, chat, int64(lookback), id)
+	_, err := s.exec(ctx, `UPDATE deliveries SET notification = $3, held = '' WHERE `+old, chat, int64(lookback), id)
 	return err
 }
 
@@ -146,8 +146,8 @@ func (s Store) TakeOverChat(ctx context.Context, seen nodestore.ChatLease, owner
 	l := nodestore.ChatLease{Chat: seen.Chat, Owner: owner}
 	err := s.write(ctx, "take over a chat", func(tx session) error {
 		taken, err := tx.one(ctx, `UPDATE chats SET owner = $2, term = term + 1, expires_at = {now} + $3
-			WHERE chat = $1 AND term = $4 AND expires_at = $5 AND retired_at = 0 RETURNING term`,
-			[]any{seen.Chat, owner, int64(ttl), seen.Term, seen.Renewed}, &l.Term)
+			WHERE chat = $1 AND term = $4 AND expires_at = $5 AND retired_at = 0 RETURNING term, moved_to`,
+			[]any{seen.Chat, owner, int64(ttl), seen.Term, seen.Renewed}, &l.Term, &l.MovedTo)
 		return heldUnless(taken, err)
 	})
 	if err != nil {
@@ -180,6 +180,14 @@ func (s Store) RetireChat(ctx context.Context, seen nodestore.ChatLease) error {
 			WHERE chat = $1 AND term = $2 AND expires_at = $3 AND retired_at = 0`,
 			seen.Chat, seen.Term, seen.Renewed, released)
 		return heldUnless(n > 0, err)
+	})
+}
+
+// MoveChat implements nodestore.Deliveries.
+func (s Store) MoveChat(ctx context.Context, l nodestore.ChatLease, to string) error {
+	return s.write(ctx, "move a chat", func(tx session) error {
+		n, err := tx.exec(ctx, `UPDATE chats SET moved_to = $3 WHERE chat = $1 AND term = $2`, l.Chat, l.Term, to)
+		return fenced(n > 0, err)
 	})
 }
 

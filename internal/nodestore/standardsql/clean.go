@@ -75,7 +75,7 @@ func cleanNode(n *node.Node) {
 
 // CleanEvent returns the event as it can be stored.
 func CleanEvent(e node.Event) node.Event {
-	for _, s := range []*string{&e.NodeID, &e.Name, &e.IP, &e.Reason, &e.Evidence, &e.By} {
+	for _, s := range []*string{&e.NodeID, &e.Name, &e.IP, &e.Reason, &e.Evidence, &e.By, &e.Meta} {
 		*s = Clean(*s)
 	}
 	e.Kind = node.Kind(Clean(string(e.Kind)))

@@ -7,6 +7,9 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
+// waits selects deliveries that are to be told and in no notification. So do the words of the index deliveries_waiting.
+const waits = `d.notification IS NULL AND d.held = '' AND d.untold = ''`
+
 // told is the partition whose events are told. There is one only; the cursors have the number in their key.
 const told = 0
 
@@ -34,69 +37,21 @@ func (s session) cursor(ctx context.Context, chat string) (c cursor, err error) 
 	return c, err
 }
 
-// after returns the last of the next events, at most limit, and how many they are.
-func (s session) after(ctx context.Context, c cursor, limit int) (last cursor, n int, err error) {
-	err = s.each(ctx, `SELECT epoch, seq, ordinal FROM events
-		WHERE partition = $1 AND (epoch, seq, ordinal) > ($2, $3, $4) ORDER BY epoch, seq, ordinal LIMIT $5`,
-		[]any{told, c.epoch, c.seq, c.ordinal, limit}, func(scan func(...any) error) (bool, error) {
-			n++
-			return true, scan(&last.epoch, &last.seq, &last.ordinal)
-		})
-	return last, n, err
+func (s session) setCursor(ctx context.Context, chat string, to cursor) error {
+	_, err := s.exec(ctx, `UPDATE cursors SET epoch = $3, seq = $4, ordinal = $5 WHERE chat = $1 AND partition = $2`,
+		chat, told, to.epoch, to.seq, to.ordinal)
+	return err
 }
 
-// Collect implements nodestore.Deliveries. It writes only when there is something new.
-func (s Store) Collect(ctx context.Context, l nodestore.ChatLease, limit int) (n int, err error) {
-	if idle, err := s.upToDate(ctx, l); idle || err != nil {
-		return 0, err
-	}
-	err = s.write(ctx, "collect alerts", func(tx session) error {
-		if err := chatLease(l).hold(ctx, tx); err != nil {
-			return err
-		}
-		from, err := tx.cursor(ctx, l.Chat)
-		if err != nil {
-			return err
-		}
-		var to cursor
-		if to, n, err = tx.after(ctx, from, limit); n == 0 || err != nil {
-			return err
-		}
-		return tx.advance(ctx, l.Chat, from, to)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
-}
-
-func (s Store) upToDate(ctx context.Context, l nodestore.ChatLease) (idle bool, err error) {
-	err = s.read(ctx, "look for alerts", func(tx session) error {
-		if err := chatLease(l).check(ctx, tx, ""); err != nil {
-			return err
-		}
-		c, err := tx.cursor(ctx, l.Chat)
-		if err != nil {
-			return err
-		}
-		_, n, err := tx.after(ctx, c, 1)
-		idle = n == 0
-		return err
-	})
-	return idle, err
-}
-
-// advance makes deliveries of the events between two cursors and moves the chat's.
+// advance makes deliveries of the events between two cursors, but for quiet ones, and moves the chat's.
 func (s session) advance(ctx context.Context, chat string, from, to cursor) error {
-	if _, err := s.exec(ctx, `INSERT INTO deliveries (chat, event_id, partition, epoch, seq, ordinal)
-		SELECT $1, id, partition, epoch, seq, ordinal FROM events
+	if _, err := s.exec(ctx, `INSERT INTO deliveries (chat, event_id, partition, epoch, seq, ordinal, node_id)
+		SELECT $1, id, partition, epoch, seq, ordinal, node_id FROM events
 		WHERE partition = $2 AND (epoch, seq, ordinal) > ($3, $4, $5) AND (epoch, seq, ordinal) <= ($6, $7, $8)
 			AND NOT quiet
 		ON CONFLICT (chat, event_id) DO NOTHING`,
 		chat, told, from.epoch, from.seq, from.ordinal, to.epoch, to.seq, to.ordinal); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, `UPDATE cursors SET epoch = $3, seq = $4, ordinal = $5 WHERE chat = $1 AND partition = $2`,
-		chat, told, to.epoch, to.seq, to.ordinal)
-	return err
+	return s.setCursor(ctx, chat, to)
 }

@@ -13,7 +13,7 @@ import (
 
 // EventColumns are the columns of the table events but for found, in the order of EventValues.
 const EventColumns = `id, partition, epoch, seq, ordinal, kind, node_id, name, ip, from_state, to_state, reason, evidence,
-	at, since, lasted, quiet, nodes, refused, by_whom`
+	at, since, lasted, quiet, nodes, refused, by_whom, meta`
 
 // EventValues are the values of EventColumns.
 func EventValues(e *node.Event) ([]any, error) {
@@ -21,12 +21,12 @@ func EventValues(e *node.Event) ([]any, error) {
 	return []any{
 		e.ID.String(), e.ID.Partition, e.ID.Epoch, int64(e.ID.Seq), e.ID.Ordinal,
 		string(e.Kind), e.NodeID, e.Name, e.IP, string(e.From), string(e.To), e.Reason, e.Evidence,
-		int64(e.At), int64(e.Since), int64(e.Lasted), e.Quiet, e.Nodes, refused, e.By,
+		int64(e.At), int64(e.Since), int64(e.Lasted), e.Quiet, e.Nodes, refused, e.By, e.Meta,
 	}, err
 }
 
 // InsertEvent is the statement that stores EventValues, unless the event is stored already. {now} is left in it.
-var InsertEvent = `INSERT INTO events (` + EventColumns + `, found) VALUES (` + placeholders(1, 20) + `, {now})
+var InsertEvent = `INSERT INTO events (` + EventColumns + `, found) VALUES (` + placeholders(1, 21) + `, {now})
 	ON CONFLICT (id) DO NOTHING`
 
 // EncodeRefused is the text of the column refused.
@@ -43,7 +43,7 @@ func EncodeRefused(refused map[string]int) (string, error) {
 
 // selectEvent goes with scanEvent. The table is called e.
 const selectEvent = `e.partition, e.epoch, e.seq, e.ordinal, e.kind, e.node_id, e.name, e.ip, e.from_state, e.to_state,
-	e.reason, e.evidence, e.at, e.since, e.lasted, e.quiet, e.nodes, e.refused, e.by_whom, e.found`
+	e.reason, e.evidence, e.at, e.since, e.lasted, e.quiet, e.nodes, e.refused, e.by_whom, e.meta, e.found`
 
 // scanEvent scans selectEvent and then more.
 func scanEvent(scan func(...any) error, more ...any) (e nodestore.StoredEvent, err error) {
@@ -51,7 +51,7 @@ func scanEvent(scan func(...any) error, more ...any) (e nodestore.StoredEvent, e
 	var refused string
 	err = scan(append([]any{
 		&e.ID.Partition, &e.ID.Epoch, &seq, &e.ID.Ordinal, &e.Kind, &e.NodeID, &e.Name, &e.IP, &e.From, &e.To,
-		&e.Reason, &e.Evidence, &e.At, &e.Since, &e.Lasted, &e.Quiet, &e.Nodes, &refused, &e.By, &found,
+		&e.Reason, &e.Evidence, &e.At, &e.Since, &e.Lasted, &e.Quiet, &e.Nodes, &refused, &e.By, &e.Meta, &found,
 	}, more...)...)
 	if err != nil {
 		return e, err

@@ -82,7 +82,7 @@ func readBacklog(ctx context.Context, tx session, c *nodestore.ChatStatus) error
 
 // untold selects the events that were not told to chat $1, whose cursor of partition $2 stands at ($3, $4, $5).
 const untold = `e.id IN (
-	SELECT d.event_id FROM deliveries d WHERE d.chat = $1 AND d.notification IS NULL
+	SELECT d.event_id FROM deliveries d WHERE d.chat = $1 AND ` + waits + `
 	UNION ALL
 	SELECT d.event_id FROM notifications n JOIN deliveries d ON d.notification = n.id
 		WHERE n.chat = $1 AND n.told_at IS NULL

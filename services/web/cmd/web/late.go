@@ -60,6 +60,15 @@ func (l *lateStore) Events(ctx context.Context, nodeID string, limit int) ([]nod
 	return r.Events(ctx, nodeID, limit)
 }
 
+// Tellings implements nodestore.Reader.
+func (l *lateStore) Tellings(ctx context.Context, nodeID string, limit int) ([]nodestore.ToldAlert, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Tellings(ctx, nodeID, limit)
+}
+
 // Status implements nodestore.Reader.
 func (l *lateStore) Status(ctx context.Context, partition int) (nodestore.Status, error) {
 	r, err := l.get()
