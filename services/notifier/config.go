@@ -20,6 +20,7 @@ type Config struct {
 	Token         settings.Secret `envconfig:"TELEGRAM_BOT_TOKEN" desc:"of the bot, from @BotFather; not set: alerts go to the log"`
 	ChatIDs       ChatList        `envconfig:"TELEGRAM_CHAT_ID" allowed:"chats separated by commas, each a number or @name, with :topic for a topic" desc:"chats to tell, separated by commas; chat:topic for a topic of a group"`
 	TelegramURL   string          `envconfig:"TELEGRAM_API_URL" default:"https://api.telegram.org" desc:"another Bot API server; HTTPS_PROXY is honoured, too"`
+	BotCommands   bool            `envconfig:"TELEGRAM_BOT_COMMANDS" default:"false" allowed:"true or false" desc:"take commands such as /status and /silence in the chats that are told, and put buttons under failures"`
 	Language      string          `envconfig:"LANGUAGE" default:"en" desc:"en or ru"`
 	TZ            string          `envconfig:"TZ" desc:"time zone of the times told, like Europe/Berlin; the machine's own when not set"`
 	PublicURL     string          `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
@@ -89,6 +90,8 @@ func (c Config) Check() error {
 		return errors.New("TELEGRAM_BOT_TOKEN is set but TELEGRAM_CHAT_ID is not: set both, or neither")
 	case c.Token == "" && len(c.ChatIDs) > 0:
 		return errors.New("TELEGRAM_CHAT_ID is set but TELEGRAM_BOT_TOKEN is not: set both, or neither")
+	case c.Token == "" && c.BotCommands:
+		return errors.New("TELEGRAM_BOT_COMMANDS is set but TELEGRAM_BOT_TOKEN is not: there is no bot to command")
 	case c.Token != "" && !tokenForm.MatchString(c.Token.Reveal()):
 		return settings.Invalid("TELEGRAM_BOT_TOKEN", c.Token, "as @BotFather gave it, such as 123456:ABC-def")
 	}

@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"strings"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -32,8 +33,19 @@ func hookAlert(a nodestore.Alert) webhook.Alert {
 		ID: a.ID, Kind: string(e.Kind), NodeID: e.NodeID, Name: e.Name, IP: e.IP,
 		From: string(e.From), To: string(e.To), Reason: e.Reason, Evidence: e.Evidence,
 		At: e.At.Time(), Found: a.Found.UTC(), Since: stampTime(e.Since), LastedSec: int64(e.Lasted / time.Second),
-		Nodes: e.Nodes, Refused: e.Refused, By: e.By,
+		Labels: hookLabels(e.Meta), Nodes: e.Nodes, Refused: e.Refused, By: e.By,
 	}
+}
+
+// hookLabels are a node's labels by name; of one that stands twice the last counts.
+func hookLabels(meta string) map[string]string {
+	out := make(map[string]string)
+	for field := range strings.FieldsFuncSeq(meta, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
+		if k, v, ok := strings.Cut(field, "="); ok {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // stampTime is the zero time for no stamp.

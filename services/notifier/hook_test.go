@@ -62,6 +62,23 @@ func (h *hookServer) got() (taken []webhook.Notification, keys []string) {
 	return append(taken, h.taken...), append(keys, h.keys...)
 }
 
+// wait waits until n notifications were taken.
+func (h *hookServer) wait(t *testing.T, n int) []webhook.Notification {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		taken, _ := h.got()
+		if len(taken) >= n {
+			return taken
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%d of %d notifications", len(taken), n)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
 // hooked is a notifier with a webhook and, unless fake is nil, a Telegram; it runs to the end of the test.
 func hooked(t *testing.T, store nodestore.Deliveries, h *hookServer, fake *telegramtest.Server) {
 	t.Helper()
@@ -106,11 +123,11 @@ func TestTheWebhookIsToldBesideTelegram(t *testing.T) {
 
 func TestTheWebhookAloneIsTold(t *testing.T) {
 	store, h := newMemory(), newHookServer(t)
-	store.commit(node.Event{Kind: node.Deaf, Since: stamp(noon), Lasted: 90 * time.Second, Nodes: 25, Refused: map[string]int{"401": 4}})
+	store.commit(node.Event{Kind: node.Deaf, Meta: "dc=home,gpu=h100 x;dc=away", Since: stamp(noon), Lasted: 90 * time.Second, Nodes: 25, Refused: map[string]int{"401": 4}})
 	hooked(t, store, h, nil)
 	told(t, store, webhook.Chat, 1)
 	taken, _ := h.got()
-	if a := taken[0].Alerts[0]; a.LastedSec != 90 || a.Nodes != 25 || a.Refused["401"] != 4 || !a.Since.Equal(noon) || a.NodeID != "" {
+	if a := taken[0].Alerts[0]; a.LastedSec != 90 || a.Nodes != 25 || a.Refused["401"] != 4 || !a.Since.Equal(noon) || a.NodeID != "" || len(a.Labels) != 2 || a.Labels["dc"] != "away" {
 		t.Errorf("%+v", a)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/bot"
 )
 
 // Sender takes a message to a chat and returns the id that it got there. replyTo is the id of an earlier message, or
@@ -36,6 +37,10 @@ type Options struct {
 	Store  nodestore.Deliveries
 	Sender Sender
 	Chats  []string // as Config.Chats gives them
+
+	// Bot takes commands from people in Chats; nil for none. BotStore is where they read and change things.
+	Bot      bot.Client
+	BotStore bot.Store
 
 	// Deadman is called while heartbeats come all the way through and alerts are told; nil for none.
 	Deadman Caller
@@ -93,7 +98,8 @@ func (t Timing) withDefaults() Timing {
 type Service struct {
 	chats   []*chat
 	retirer *retirer
-	deadman *deadman // nil for none
+	deadman *deadman     // nil for none
+	bot     *bot.Service // nil for none
 	metrics *metrics
 }
 
@@ -130,6 +136,12 @@ func New(o Options) (*Service, error) {
 	if o.Deadman != nil {
 		s.deadman = newDeadman(o, s.chats[0].status.leads)
 	}
+	if o.Bot != nil {
+		var err error
+		if s.bot, err = newBot(o); err != nil {
+			return nil, fmt.Errorf("notifier: %w", err)
+		}
+	}
 	if o.Metrics != nil {
 		if err := s.register(o.Metrics); err != nil {
 			return nil, fmt.Errorf("notifier: %w", err)
@@ -154,6 +166,9 @@ func (s *Service) Run(ctx context.Context) error {
 	wg.Go(func() { s.retirer.run(ctx) })
 	if s.deadman != nil {
 		wg.Go(func() { s.deadman.run(ctx) })
+	}
+	if s.bot != nil {
+		wg.Go(func() { s.bot.Run(ctx) })
 	}
 	wg.Wait()
 	return nil

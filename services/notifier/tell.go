@@ -148,7 +148,7 @@ func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, err
 	if err := l.Err(); err != nil {
 		return 0, err
 	}
-	id, err := t.o.Sender.Send(l, n.Chat, n.Text, n.ReplyTo)
+	id, err := t.deliver(l, n)
 	if err != nil && l.expired.Load() {
 		err = errStale
 	}

@@ -40,14 +40,18 @@ func (c Config) senders(o *Options, log zerolog.Logger) (closeSenders func()) {
 		return func() {}
 	}
 	closeSenders = func() {}
+	var client *telegram.Client
 	if c.Telegram() {
-		client := telegram.New(telegram.Options{URL: c.TelegramURL, Token: c.Token, Log: log})
+		client = telegram.New(telegram.Options{URL: c.TelegramURL, Token: c.Token, Log: log})
 		o.Sender, o.Chats, closeSenders = client, slices.Clone(c.ChatIDs), client.Close
+		if c.BotCommands {
+			o.Bot = client
+		}
 	}
 	if c.WebhookURL != "" {
 		hook := webhook.New(webhook.Options{URL: c.WebhookURL, Secret: c.WebhookSecret})
 		closeTelegram := closeSenders
-		o.Sender, o.Chats = router{telegram: o.Sender, hook: hook}, append(o.Chats, webhook.Chat)
+		o.Sender, o.Chats = router{telegram: client, hook: hook}, append(o.Chats, webhook.Chat)
 		closeSenders = func() { hook.Close(); closeTelegram() }
 	}
 	return closeSenders
@@ -55,7 +59,7 @@ func (c Config) senders(o *Options, log zerolog.Logger) (closeSenders func()) {
 
 // router sends by the name of the chat.
 type router struct {
-	telegram Sender // nil when there is no Telegram
+	telegram *telegram.Client // nil when there is no Telegram
 	hook     Sender
 }
 
@@ -64,8 +68,28 @@ func (r router) Send(ctx context.Context, chat, text string, replyTo int64) (int
 	if chat == webhook.Chat {
 		return r.hook.Send(ctx, chat, text, replyTo)
 	}
+	return r.SendMessage(ctx, telegram.Message{Chat: chat, HTML: text, ReplyTo: replyTo})
+}
+
+// SendMessage implements buttonSender.
+func (r router) SendMessage(ctx context.Context, m telegram.Message) (int64, error) {
 	if r.telegram == nil {
-		return 0, errors.New("there is no Telegram to tell " + chat)
+		return 0, errors.New("there is no Telegram to tell " + m.Chat)
 	}
-	return r.telegram.Send(ctx, chat, text, replyTo)
+	return r.telegram.SendMessage(ctx, m)
+}
+
+// MovedTo implements mover.
+func (r router) MovedTo(chat string) string {
+	if r.telegram == nil {
+		return ""
+	}
+	return r.telegram.MovedTo(chat)
+}
+
+// SetMoved implements mover.
+func (r router) SetMoved(chat, to string) {
+	if r.telegram != nil {
+		r.telegram.SetMoved(chat, to)
+	}
 }

@@ -32,7 +32,8 @@ type Update struct {
 // Incoming is a message in a chat that the bot is in.
 type Incoming struct {
 	ID     int64    `json:"message_id"`
-	Thread int64    `json:"message_thread_id"` // 0 for none
+	Thread int64    `json:"message_thread_id"` // of a topic, or of the message that it answers; 0 for none
+	Topic  bool     `json:"is_topic_message"`  // Thread is a topic
 	Date   int64    `json:"date"`              // Unix seconds
 	Chat   ChatInfo `json:"chat"`
 	From   User     `json:"from"`

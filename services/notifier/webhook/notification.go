@@ -97,14 +97,3 @@ func encode(n Notification) (string, error) {
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
-
-// Labels reads a node's meta, k=v,k=v. What is no label is left out; of one that stands twice the last counts.
-func Labels(meta string) map[string]string {
-	labels := make(map[string]string)
-	for part := range strings.SplitSeq(meta, ",") {
-		if k, v, ok := strings.Cut(part, "="); ok && strings.TrimSpace(k) != "" {
-			labels[strings.TrimSpace(k)] = strings.TrimSpace(v)
-		}
-	}
-	return labels
-}

@@ -97,7 +97,7 @@ func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, n
 		return err
 	}
 	defer store.Close()
-	o.Store = store
+	o.Store, o.BotStore = store, store
 	service, err := notifier.New(o)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (s *Server) Say(chat string, topic int64, from string, text string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.update("message", map[string]any{
-		"message_id": 1_000_000 + s.updates.last, "message_thread_id": topic, "date": time.Now().Unix(),
+		"message_id": 1_000_000 + s.updates.last, "message_thread_id": topic, "is_topic_message": topic != 0, "date": time.Now().Unix(),
 		"chat": chatInfo(chat), "from": person(from), "text": text,
 	})
 }
@@ -38,7 +38,7 @@ func (s *Server) Press(message int64, from, data string) (pressed string) {
 	s.update("callback_query", map[string]any{
 		"id": pressed, "from": person(from), "data": data,
 		"message": map[string]any{
-			"message_id": m.ID, "message_thread_id": m.Thread, "date": m.At.Unix(), "chat": chatInfo(m.Chat), "text": m.Plain,
+			"message_id": m.ID, "message_thread_id": m.Thread, "is_topic_message": m.Thread != 0, "date": m.At.Unix(), "chat": chatInfo(m.Chat), "text": m.Plain,
 		},
 	})
 	return pressed
