@@ -5,6 +5,8 @@ package audit
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +31,7 @@ type Verdict struct {
 	Batches      int // messages of the stream
 	Transitions  int // and monitor events, as the reference makes them
 	Alerts       int // that were to be told
+	Held         int // of those, not told one by one: their node flaps, or is silenced
 	Notified     int // messages that Telegram accepted
 	Refused      int // heartbeats answered 503 at every try
 	Landed       int // of those, in the stream all the same: harmless, and not to happen when NATS was really off
@@ -42,6 +45,7 @@ type Verdict struct {
 	WrongTruth     []string // nodes whose last state is not the truth
 	Untold         []string // alerts without a message that Telegram accepted
 	Unknown        []string // accepted messages that no notification stands for
+	Miscounted     []string // digests whose counts are not those of what they tell
 	Repeats        []Repeat
 }
 
@@ -61,7 +65,7 @@ func (v Verdict) Errors() []string {
 		{"acknowledged heartbeat lost", v.LostHeartbeats}, {"transition lost", v.Missing},
 		{"transition too many", v.Extra}, {"wrong state", v.WrongStates}, {"false LOST", v.FalseLost},
 		{"false DOWN", v.FalseDown}, {"state is not the truth", v.WrongTruth}, {"alert not told", v.Untold},
-		{"message from nowhere", v.Unknown},
+		{"message from nowhere", v.Unknown}, {"wrong count in a digest", v.Miscounted},
 	} {
 		for i, x := range f.list {
 			if i == 10 {
@@ -198,14 +202,69 @@ func (v *Verdict) told(db database, messages []telegramtest.Message) {
 			v.Repeats = append(v.Repeats, Repeat{Text: key, At: times})
 		}
 	}
+	digests := make(map[int64]map[string]bool) // what each tells, by node or kind
 	for _, e := range db.events {
 		if e.Quiet {
 			continue
 		}
 		v.Alerts++
+		if db.held[e.ID.String()] != "" {
+			v.Held++
+			continue
+		}
 		key, ok := db.told[e.ID.String()]
-		if text := db.notifications[key]; !ok || len(accepted[text]) == 0 || !strings.Contains(text, e.NodeID) {
+		text := db.notifications[key]
+		switch {
+		case !ok || len(accepted[text]) == 0:
 			v.Untold = append(v.Untold, nodetest.Line(e.Event))
+		case !strings.Contains(text, e.NodeID):
+			digests[key] = make(map[string]bool)
 		}
 	}
+	v.count(db, digests)
+}
+
+// count checks that digests, which do not name all nodes, count them.
+func (v *Verdict) count(db database, digests map[int64]map[string]bool) {
+	for _, e := range db.events {
+		if of := digests[db.told[e.ID.String()]]; of != nil && !e.Quiet {
+			of[entry(e.Event)] = true
+		}
+	}
+	for key, of := range digests {
+		if n := total(db.notifications[key]); n != len(of) {
+			v.Miscounted = append(v.Miscounted, fmt.Sprintf("%d instead of %d: %s", n, len(of), db.notifications[key]))
+		}
+	}
+}
+
+// entry is what a digest counts as one.
+func entry(e node.Event) string {
+	switch e.Kind {
+	case node.Changed, node.Joined:
+		return e.NodeID
+	case node.Hearing:
+		return string(node.Deaf)
+	}
+	return string(e.Kind) + " " + e.NodeID
+}
+
+var (
+	title  = regexp.MustCompile(`<b>Gensyn: ([^<]*)</b>`)
+	number = regexp.MustCompile(`[0-9][0-9,\x{a0}]*`)
+)
+
+// total adds up the numbers in a digest's title.
+func total(text string) (sum int) {
+	found := title.FindStringSubmatch(text)
+	if found == nil {
+		return 0
+	}
+	for _, n := range number.FindAllString(found[1], -1) {
+		n, err := strconv.Atoi(strings.NewReplacer(",", "", "\u00a0", "").Replace(n))
+		if err == nil {
+			sum += n
+		}
+	}
+	return sum
 }

@@ -105,6 +105,7 @@ type database struct {
 	states        map[string]string // by node: state and reason
 	notifications map[int64]string  // chat and text
 	told          map[string]int64  // by event: the notification that told it
+	held          map[string]string // by event: why it is not told, or not yet
 }
 
 func readDatabase(ctx context.Context, url string) (d database, err error) {
@@ -114,6 +115,7 @@ func readDatabase(ctx context.Context, url string) (d database, err error) {
 	}
 	defer c.Close(context.WithoutCancel(ctx))
 	d.states, d.told, d.notifications = make(map[string]string), make(map[string]int64), make(map[int64]string)
+	d.held = make(map[string]string)
 	// What the evaluator says of itself is not of the fold.
 	rows, _ := c.Query(ctx, `SELECT epoch, partition, seq, ordinal, kind, node_id, from_state, to_state, reason, at,
 		since, quiet FROM events WHERE kind <> 'stalled' ORDER BY epoch, seq, ordinal`)
@@ -143,9 +145,15 @@ func readDatabase(ctx context.Context, url string) (d database, err error) {
 	}); err != nil {
 		return d, fmt.Errorf("audit: notifications: %w", err)
 	}
-	rows, _ = c.Query(ctx, `SELECT event_id, notification FROM deliveries WHERE notification IS NOT NULL`)
-	if _, err := pgx.ForEachRow(rows, []any{&id, &number}, func() error {
-		d.told[id] = number
+	rows, _ = c.Query(ctx, `SELECT event_id, COALESCE(notification, 0), held || untold FROM deliveries
+		WHERE notification IS NOT NULL OR held <> '' OR untold <> ''`)
+	var why string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &number, &why}, func() error {
+		if why != "" {
+			d.held[id] = why
+		} else {
+			d.told[id] = number
+		}
 		return nil
 	}); err != nil {
 		return d, fmt.Errorf("audit: deliveries: %w", err)
@@ -179,7 +187,8 @@ func settled(ctx context.Context, b *bus.Bus, c *pgx.Conn) error {
 	var waiting int
 	err = c.QueryRow(ctx, `SELECT (SELECT seq FROM partitions WHERE partition = 0),
 		(SELECT count(*) FROM events e WHERE NOT quiet AND NOT EXISTS (SELECT 1 FROM deliveries d
-			JOIN notifications n ON n.id = d.notification WHERE d.event_id = e.id AND n.told_at IS NOT NULL))`).Scan(&seq, &waiting)
+			LEFT JOIN notifications n ON n.id = d.notification
+			WHERE d.event_id = e.id AND (n.told_at IS NOT NULL OR d.held <> '' OR d.untold <> '')))`).Scan(&seq, &waiting)
 	switch {
 	case err != nil:
 		return err

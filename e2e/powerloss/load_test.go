@@ -168,7 +168,8 @@ func (w *world) judge(t *testing.T, position int, telegram *telegramtest.Server,
 	v := verdict{back: time.Since(began)}
 	await(t, 40*time.Second, "end of untold alerts", func() bool {
 		return count(t, db, `SELECT count(*) FROM events e LEFT JOIN deliveries d ON d.event_id = e.id LEFT JOIN notifications n
-			ON n.id = d.notification WHERE CAST(e.quiet AS INTEGER) = 0 AND n.told_at IS NULL`) == 0
+			ON n.id = d.notification WHERE CAST(e.quiet AS INTEGER) = 0 AND n.told_at IS NULL
+			AND COALESCE(d.held || d.untold, '') = ''`) == 0
 	})
 	w.compareTransitions(t, position, db, &v)
 	w.compareAlerts(t, position, telegram, db, &v)

@@ -159,7 +159,8 @@ func (r *Rig) ReadTelling(ctx context.Context, chat string) (t Telling, err erro
 		return t, fmt.Errorf("read what was told: %w", err)
 	}
 	defer c.Close(context.WithoutCancel(ctx))
-	err = c.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE n.told_at IS NULL) FROM events e
+	err = c.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE n.told_at IS NULL
+			AND COALESCE(d.held || d.untold, '') = '') FROM events e
 		LEFT JOIN deliveries d ON d.event_id = e.id AND d.chat = $1
 		LEFT JOIN notifications n ON n.id = d.notification WHERE NOT e.quiet`, chat).Scan(&t.Alerts, &t.Untold)
 	if err != nil {

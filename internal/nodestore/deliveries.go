@@ -16,7 +16,7 @@ type ChatLease struct {
 	// acquired.
 	Renewed int64
 	// MovedTo is the chat that its messages go to since Telegram moved it, "" for itself. It is set where a lease is
-	// acquired or taken over.
+	// acquired or taken over, and by ChatLeases.
 	MovedTo string
 }
 
@@ -35,6 +35,7 @@ type Notification struct {
 	Text     string // as its sender takes it: HTML as Telegram understands it, or JSON
 	ReplyTo  int64  // Telegram's id of the message it answers; 0 for none
 	Attempts int
+	Alerts   int // how many it tells
 	// NodeID and Incident say that it tells one node's failure and nothing else, so that it may be acknowledged; ""
 	// and 0 else.
 	NodeID   string

@@ -60,7 +60,7 @@ type Writer interface {
 	// Committed reads term and position as stored, whoever holds the lease. Term 0 when the partition does not exist.
 	Committed(ctx context.Context, partition int) (term int64, p node.Position, err error)
 	// Prune deletes events found more than age ago, and notifications and deliveries about them, at most limit
-	// events a call. It returns how many.
+	// events a call; and silences, acknowledgements and other notifications as old. It returns how many events.
 	Prune(ctx context.Context, l Lease, age time.Duration, limit int) (int, error)
 }
 

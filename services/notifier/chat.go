@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -22,9 +23,11 @@ const (
 
 // chat is the worker of one chat.
 type chat struct {
-	name    string
-	o       Options
-	render  *renderer
+	name string
+	o    Options
+	audience
+	render  Renderer
+	load    burdens
 	pace    *pace
 	wake    chan struct{}
 	log     zerolog.Logger
@@ -53,11 +56,18 @@ func (a *accepted) is(n *nodestore.Notification) bool {
 }
 
 func newChat(name string, o Options, p *pace, m *metrics) *chat {
+	render := o.Renderers[name]
+	if render == nil {
+		render = (&renderer{catalogue: catalogueOf(o.Language), loc: o.Location, publicURL: o.PublicURL}).html
+	}
 	return &chat{
-		name: name, o: o, pace: p, metrics: m,
-		render: &renderer{catalogue: catalogueOf(o.Language), loc: o.Location, publicURL: o.PublicURL},
-		wake:   make(chan struct{}, 1),
-		log:    o.Log.With().Str("chat", name).Logger(),
+		name: name, o: o, pace: p, metrics: m, render: render,
+		audience: audience{
+			chat: name, routes: o.Routes, def: slices.Contains(o.Chats, name), everything: slices.Contains(o.Everything, name),
+		},
+		load: burdens{busy: o.Timing.Busy, gap: o.Timing.BusyGap},
+		wake: make(chan struct{}, 1),
+		log:  o.Log.With().Str("chat", name).Logger(),
 	}
 }
 

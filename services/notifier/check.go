@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -97,7 +98,9 @@ func (k *check) telegram(ctx context.Context, c Config) {
 	if !k.result(fmt.Sprintf(k.bot, me.Username), err) {
 		return // the chats would fail for the same reason
 	}
-	for _, chat := range c.ChatIDs {
+	chats := slices.Concat(c.ChatIDs, c.Routes.chats())
+	slices.Sort(chats)
+	for _, chat := range slices.Compact(chats) {
 		title, err := k.tell(ctx, client, chat)
 		k.result(fmt.Sprintf(k.chat, chat, title), err)
 		if to := client.MovedTo(chat); to != "" {

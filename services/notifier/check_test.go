@@ -27,14 +27,16 @@ func checkConfig(fake *telegramtest.Server, chats ...string) Config {
 
 func TestTheCheckReachesEveryChat(t *testing.T) {
 	fake := newFake(t)
-	out, err := checked(t, checkConfig(fake, "7", "-1005:3", "@team"))
-	const want = "✓ token: the bot is @fake_bot\n✓ chat 7 (Person 7): message sent\n" +
-		"✓ chat -1005:3 (Group -1005): message sent\n✓ chat @team (Group @team): message sent\n"
+	c := checkConfig(fake, "7", "@team")
+	c.Routes = Routes{{Labels: []string{"dc=home"}, Chats: []string{"-1005:3", "7"}}}
+	out, err := checked(t, c)
+	const want = "✓ token: the bot is @fake_bot\n✓ chat -1005:3 (Group -1005): message sent\n" +
+		"✓ chat 7 (Person 7): message sent\n✓ chat @team (Group @team): message sent\n"
 	if err != nil || out != want {
 		t.Errorf("%v\n%s", err, out)
 	}
 	all := fake.Messages()
-	if len(all) != 3 || all[1].Thread != 3 || all[0].Plain != "Gensyn Monitor test message" {
+	if len(all) != 3 || all[0].Thread != 3 || all[0].Plain != "Gensyn Monitor test message" {
 		t.Errorf("messages %+v", all)
 	}
 }

@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -49,6 +50,47 @@ func commanded(t *testing.T, fake *telegramtest.Server, store nodestore.Store, m
 	run(t, s, closeSender)
 }
 
+// A failure is told with buttons; pressing one is answered, and shows who pressed it.
+func TestAToldFailureCanBeAcknowledged(t *testing.T) {
+	fake, store := newFake(t), openSQLite(t)
+	commanded(t, fake, store, nil)
+	ev := newEvaluator(t, store)
+	ev.fail(t, "rig-7")
+	m := arrived(t, fake, "rig-7")[0]
+	if len(m.Buttons) != 1 || len(m.Buttons[0]) != 2 {
+		t.Fatalf("buttons: %+v", m.Buttons)
+	}
+	pressed := fake.Press(m.ID, "bob", m.Buttons[0][0].Data)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := fake.WaitFor(ctx, func(all []telegramtest.Message) bool {
+		return all[0].Buttons[0][0].Text == "✓ Acknowledged by @bob"
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if text, ok := fake.Answered(pressed); !ok || !strings.Contains(text, "no more reminders") {
+		t.Errorf("answered %q", text)
+	}
+	if acks, err := store.Acknowledgements(t.Context(), []string{"rig-7"}); err != nil || acks["rig-7"].By != "@bob" {
+		t.Errorf("%+v, %v", acks, err)
+	}
+}
+
+// fail commits a node that has gone down.
+func (e *evaluator) fail(t *testing.T, id string) {
+	t.Helper()
+	from := e.clock.Position
+	e.clock.Position.Seq++
+	e.clock.Position.Stamp = stamp(time.Now())
+	at := e.clock.Position.Stamp
+	n := node.Node{ID: id, State: node.Down, Told: node.Down, Reason: "no_screen", Since: at, Incident: at}
+	ev := node.Event{ID: node.EventID{Epoch: from.Epoch, Seq: e.clock.Position.Seq}, Kind: node.Changed, NodeID: id,
+		From: node.Up, To: node.Down, Reason: "no_screen", At: at}
+	if err := e.store.Commit(t.Context(), e.lease, from, node.Changes{Clock: e.clock, Nodes: []node.Node{n}, Events: []node.Event{ev}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A command goes through the whole notifier, beside a webhook, and is answered in its language and zone.
 func TestTheNotifierTakesCommands(t *testing.T) {
 	fake, store, hook := newFake(t), openSQLite(t), newHookServer(t)
@@ -73,9 +115,9 @@ func TestTheNotifierTakesCommands(t *testing.T) {
 }
 
 // tellerOf is a worker with a lease on a store, that does what the test calls.
-func tellerOf(t *testing.T, store nodestore.Store, o Options, chat string) *teller {
+func tellerOf(t *testing.T, store nodestore.Store, s Sender, chat string) *teller {
 	t.Helper()
-	o.ID, o.Store, o.Timing, o.Location = "a", store, quick.withDefaults(), time.UTC
+	o := Options{ID: "a", Store: store, Sender: s, Timing: quick.withDefaults(), Location: time.UTC, Now: time.Now}
 	l, err := store.AcquireChat(t.Context(), chat, "a", time.Minute, time.Minute)
 	if err != nil {
 		t.Fatal(err)
@@ -89,10 +131,11 @@ func TestWhereAGroupWentIsNoted(t *testing.T) {
 	fake.Always("-5", telegramtest.Moved(-1005))
 	for n := range 3 {
 		client := telegram.New(telegram.Options{URL: fake.URL(), Token: telegramtest.Token}) // another program each time
-		w := tellerOf(t, store, Options{Sender: router{telegram: client}}, "-5:3")
+		w := tellerOf(t, store, router{telegram: buttoned{client, English}}, "-5:3")
 		if _, err := w.deliver(t.Context(), nodestore.Notification{ID: 1, Chat: "-5:3", Text: "x"}); err != nil {
 			t.Fatal(err)
 		}
+		w.moved(t.Context())
 		client.Close()
 		if w.lease.MovedTo != "-1005:3" {
 			t.Errorf("round %d: moved to %q", n, w.lease.MovedTo)
@@ -100,6 +143,9 @@ func TestWhereAGroupWentIsNoted(t *testing.T) {
 	}
 	if fake.Calls("-5") != 1 || fake.Calls("-1005") != 3 || fake.Messages()[2].Thread != 3 {
 		t.Errorf("%d calls to the old chat, %d to the new", fake.Calls("-5"), fake.Calls("-1005"))
+	}
+	if leases, err := store.ChatLeases(t.Context()); err != nil || len(leases) != 1 || leases[0].MovedTo != "-1005:3" {
+		t.Errorf("%+v, %v", leases, err)
 	}
 }
 
@@ -112,16 +158,16 @@ func TestButtonsAreUnderFailuresAlone(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		n       nodestore.Notification
-		o       Options
+		s       Sender
 		buttons int
 	}{
-		{"a failure", failure, Options{Sender: client, Bot: client, Language: Russian}, 2},
-		{"a failure beside a webhook", failure, Options{Sender: router{telegram: client}, Bot: client, Language: English}, 2},
-		{"without commands", failure, Options{Sender: client}, 0},
-		{"something else", nodestore.Notification{ID: 13, Chat: "7", Text: "UP"}, Options{Sender: client, Bot: client, Language: English}, 0},
+		{"a failure", failure, buttoned{client, Russian}, 2},
+		{"a failure beside a webhook", failure, router{telegram: buttoned{client, English}}, 2},
+		{"without commands", failure, client, 0},
+		{"without commands, beside a webhook", failure, router{telegram: client}, 0},
+		{"something else", nodestore.Notification{ID: 13, Chat: "7", Text: "UP"}, buttoned{client, English}, 0},
 	} {
-		w := tellerOf(t, store, tt.o, "7")
-		id, err := w.deliver(t.Context(), tt.n)
+		id, err := tellerOf(t, store, tt.s, "7").deliver(t.Context(), tt.n)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,20 +181,5 @@ func TestButtonsAreUnderFailuresAlone(t *testing.T) {
 	}
 	if b := fake.Messages()[0].Buttons[0]; b[0].Text != "Займусь" || b[0].Data != "a:12" || b[1].Data != "s:12" {
 		t.Errorf("%+v", b)
-	}
-}
-
-func TestWhatASilenceCovers(t *testing.T) {
-	for _, tt := range []struct {
-		scope, value string
-		want         bool
-	}{
-		{nodestore.ScopeAll, "", true}, {nodestore.ScopeNode, "rig-7", true}, {nodestore.ScopeNode, "rig-70", false},
-		{nodestore.ScopeLabel, "dc=home", true}, {nodestore.ScopeLabel, "dc=hom", false}, {nodestore.ScopeLabel, "dc=", false},
-		{nodestore.ScopeLabel, "gpu=", false}, {nodestore.ScopeLabel, "gpu=h100", true}, {"of another kind", "", false},
-	} {
-		if got := silenceCovers(nodestore.Silence{Scope: tt.scope, Value: tt.value}, "rig-7", "dc=home;gpu=h100"); got != tt.want {
-			t.Errorf("%s %q: %v", tt.scope, tt.value, got)
-		}
 	}
 }

@@ -27,7 +27,9 @@ type Config struct {
 	WebhookURL    settings.Secret `envconfig:"WEBHOOK_URL" desc:"where notifications are posted as JSON, besides Telegram or instead of it; see docs/webhook.md"`
 	WebhookSecret settings.Secret `envconfig:"WEBHOOK_SECRET" desc:"signs what is posted to WEBHOOK_URL"`
 	DeadmanURL    settings.Secret `envconfig:"DEADMAN_URL" desc:"of an outside watchdog, like https://hc-ping.com/<uuid>: called once a minute only while heartbeats come all the way through and alerts are told"`
-	Reminders     Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down; off for never (not used yet)"`
+	Reminders     Reminders       `envconfig:"REMINDERS" default:"1h,6h,24h" allowed:"growing times such as 1h,6h,24h, or off" desc:"when people are told again of a node still down, counted from the beginning; the last time repeats; off for never"`
+	Routes        Routes          `envconfig:"ROUTES" allowed:"label=value,… -> chat,…; …" desc:"sends nodes with these labels (from their meta) to other chats, like dc=home -> -100123:7; team=red,gpu=h100 -> @red; all other nodes, and the monitor's own alerts, go to TELEGRAM_CHAT_ID"`
+	Summary       TimeOfDay       `envconfig:"DAILY_SUMMARY" allowed:"a time of day such as 09:00, in TZ, or off" desc:"when people are told how the nodes did during the last day, like 09:00; not set: never"`
 }
 
 // ProcessConfig is the environment of the notifier as a program of its own.
@@ -92,6 +94,8 @@ func (c Config) Check() error {
 		return errors.New("TELEGRAM_CHAT_ID is set but TELEGRAM_BOT_TOKEN is not: set both, or neither")
 	case c.Token == "" && c.BotCommands:
 		return errors.New("TELEGRAM_BOT_COMMANDS is set but TELEGRAM_BOT_TOKEN is not: there is no bot to command")
+	case c.Token == "" && len(c.Routes) > 0:
+		return errors.New("ROUTES is set but TELEGRAM_BOT_TOKEN is not: set TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, too")
 	case c.Token != "" && !tokenForm.MatchString(c.Token.Reveal()):
 		return settings.Invalid("TELEGRAM_BOT_TOKEN", c.Token, "as @BotFather gave it, such as 123456:ABC-def")
 	}

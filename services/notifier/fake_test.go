@@ -47,6 +47,7 @@ type memoryRow struct {
 type memoryTold struct {
 	notification, message int64
 	alerts                []string
+	at                    time.Time
 }
 
 func newMemory() *memory { return &memory{chats: make(map[string]*memoryChat)} }
@@ -211,13 +212,19 @@ func (m *memory) ReleaseChat(ctx context.Context, l nodestore.ChatLease) error {
 	})
 }
 
-func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, _ func([]nodestore.Candidate) []nodestore.Choice) (n int, err error) {
+// Collect holds nothing: silences and flapping are tested on a real store.
+func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose func([]nodestore.Candidate) []nodestore.Choice) (n int, err error) {
 	err = m.do(ctx, "Collect", l, func(c *memoryChat) error {
-		for n < limit && c.cursor < len(m.events) {
-			e := m.events[c.cursor]
+		var cs []nodestore.Candidate
+		for ; n < limit && c.cursor < len(m.events); n++ {
+			if e := m.events[c.cursor]; !e.Quiet {
+				cs = append(cs, nodestore.Candidate{StoredEvent: e})
+			}
 			c.cursor++
-			n++
-			if !e.Quiet {
+		}
+		for i, choice := range choose(cs) {
+			if !choice.Skip {
+				e := cs[i].StoredEvent
 				c.rows = append(c.rows, &memoryRow{alert: nodestore.Alert{ID: e.ID.String(), StoredEvent: e}})
 			}
 		}
@@ -225,6 +232,26 @@ func (m *memory) Collect(ctx context.Context, l nodestore.ChatLease, limit int, 
 	})
 	return n, err
 }
+
+func (m *memory) Silences(context.Context, time.Time) ([]nodestore.Silence, error) { return nil, nil }
+
+func (m *memory) Held(context.Context, nodestore.ChatLease, string, string, node.Stamp, node.Stamp, int) ([]nodestore.Held, error) {
+	return nil, nil
+}
+
+func (m *memory) Burdens(ctx context.Context, l nodestore.ChatLease, within time.Duration) (out []nodestore.Burden, err error) {
+	err = m.do(ctx, "Burdens", l, func(c *memoryChat) error {
+		for _, t := range c.told {
+			if ago := time.Since(t.at); ago < within {
+				out = append(out, nodestore.Burden{Ago: ago, Alerts: len(t.alerts)})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (m *memory) LostSince(context.Context, node.Stamp) (lost, all int, err error) { return 0, 0, nil }
 
 func (m *memory) Frozen(ctx context.Context, l nodestore.ChatLease) (n *nodestore.Notification, err error) {
 	err = m.do(ctx, "Frozen", l, func(c *memoryChat) error {
@@ -241,7 +268,9 @@ func (m *memory) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) 
 		for _, r := range c.rows {
 			if r.notification == 0 && len(out) < limit {
 				a := r.alert
-				a.ReplyTo = c.failureOf(a)
+				if a.ReplyTo = c.failureOf(a); a.ReplyTo != 0 {
+					a.Known = node.Down
+				}
 				out = append(out, a)
 			}
 		}
@@ -252,9 +281,6 @@ func (m *memory) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) 
 
 // failureOf finds the message that told the failure which a recovery ends.
 func (c *memoryChat) failureOf(a nodestore.Alert) int64 {
-	if a.To != node.Up {
-		return 0
-	}
 	for _, t := range slices.Backward(c.told) {
 		for _, r := range c.rows {
 			if r.notification == t.notification && r.alert.NodeID == a.NodeID && r.alert.To != node.Up {
@@ -271,7 +297,7 @@ func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.
 			return errors.New("a notification is frozen already")
 		}
 		m.lastID++
-		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: d.Text, ReplyTo: d.ReplyTo}
+		n = nodestore.Notification{ID: m.lastID, Chat: l.Chat, Text: d.Text, ReplyTo: d.ReplyTo, Alerts: d.Alerts}
 		bound := 0
 		for _, r := range c.rows {
 			if r.notification == 0 && r.alert.Event.ID.Seq <= d.Last.Seq {
@@ -294,7 +320,7 @@ func (m *memory) Told(ctx context.Context, l nodestore.ChatLease, notification, 
 			return errors.New("not the frozen notification")
 		}
 		c.frozen = nil
-		t := memoryTold{notification: notification, message: messageID}
+		t := memoryTold{notification: notification, message: messageID, at: time.Now()}
 		for _, r := range c.rows {
 			if r.notification == notification {
 				r.told = true

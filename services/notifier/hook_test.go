@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -132,13 +133,67 @@ func TestTheWebhookAloneIsTold(t *testing.T) {
 	}
 }
 
-func TestOneNotificationToTheWebhookIsBounded(t *testing.T) {
-	waiting := make([]nodestore.Alert, hookMost+7)
-	for i := range waiting {
-		waiting[i] = alertOf(aNode(node.Event{Kind: node.Changed, To: node.Lost}))
+// hooks is the notification of a telling.
+func hooks(t *testing.T, telling Telling) (n webhook.Notification, text string) {
+	t.Helper()
+	text, err := hookRenderer("https://nodes.example.org")(telling)
+	if err != nil {
+		t.Fatal(err)
 	}
-	d, err := composeHook(waiting, noon, "https://nodes.example.org")
-	if err != nil || len(d.alerts) != hookMost || !d.oldest.Equal(waiting[0].Found) || len(d.text) > 300<<10 {
-		t.Errorf("%v, %d alerts, %d bytes", err, len(d.alerts), len(d.text))
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		t.Fatal(err)
+	}
+	return n, text
+}
+
+// Entries that fit are posted whole; more are counted, and bounded.
+func TestOneNotificationToTheWebhookIsBounded(t *testing.T) {
+	alerts := make([]nodestore.Alert, hookMost+1)
+	for i := range alerts {
+		e := aNode(node.Event{Kind: node.Changed, To: node.Lost, Reason: "silent"})
+		e.NodeID = fmt.Sprint("rig-", i)
+		alerts[i] = alertOf(e)
+	}
+	few, text := hooks(t, gather(alerts[:hookMost], stamp(noon)))
+	if few.Kind != webhook.Alerts || len(few.Alerts) != hookMost || few.Digest != nil || len(text) > 300<<10 {
+		t.Errorf("%s, %d alerts, %d bytes", few.Kind, len(few.Alerts), len(text))
+	}
+	many := gather(alerts, stamp(noon))
+	many.Lost, many.Nodes = hookMost+1, hookMost+2
+	n, text := hooks(t, many)
+	if n.Kind != webhook.Digest || len(n.Alerts) != digestNames || !n.Suspect || len(text) > 10<<10 {
+		t.Errorf("%s, %d alerts, %d bytes", n.Kind, len(n.Alerts), len(text))
+	}
+	if d := n.Digest; d.Alerts != hookMost+1 || d.Entries != hookMost+1 || d.States["lost"] != hookMost+1 || d.Reasons["silent"] != hookMost+1 {
+		t.Errorf("%+v", d)
+	}
+	loaded := Telling{At: stamp(noon), Digest: many.Digest} // too many to be loaded: the store counted them
+	if n, _ := hooks(t, loaded); n.Kind != webhook.Digest || n.Digest.Entries != hookMost+1 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestWhatTheWebhookIsTold(t *testing.T) {
+	down := alertOf(aNode(node.Event{Kind: node.Changed, From: node.Up, To: node.Down, Meta: "dc=home"}))
+	up := alertOf(aNode(node.Event{Kind: node.Changed, From: node.Down, To: node.Up, At: stamp(noon.Add(time.Minute))}))
+	up.Mark = nodestore.Flapped
+	n, _ := hooks(t, gather([]nodestore.Alert{down, up}, stamp(noon.Add(time.Hour))))
+	if a := n.Alerts[0]; len(n.Alerts) != 1 || !a.Back || a.Changes != 2 || !a.First.Equal(noon) || a.Mark != "flapped" || a.To != "up" {
+		t.Errorf("an outcome: %+v", n)
+	}
+	f := nodestore.Failing{NodeID: "rig-7", Meta: "dc=home", State: node.Lost, Reason: "silent", Since: stamp(noon.Add(time.Minute)), Incident: stamp(noon)}
+	n, _ = hooks(t, Telling{At: stamp(noon.Add(time.Hour)), Still: &Still{Nodes: []nodestore.Failing{f}, Counts: map[node.State]int{node.Lost: 30}}})
+	if a := n.Alerts[0]; n.Kind != webhook.Reminder || a.LastedSec != 3600 || !a.Since.Equal(noon) || a.Labels["dc"] != "home" || n.Digest.States["lost"] != 30 || n.Digest.Entries != 30 {
+		t.Errorf("a reminder: %+v", n)
+	}
+	n, _ = hooks(t, Telling{At: stamp(noon), Summary: &Summary{From: stamp(noon.Add(-24 * time.Hour)), To: stamp(noon), Uptime: 0.5,
+		Counts: map[node.State]int{node.Up: 3, node.Down: 1}, Worst: []NodeUptime{{"rig-7", "Seven", 0.25}}}})
+	if n.Kind != webhook.Daily || n.Summary.Uptime != 0.5 || n.Summary.Worst[0].NodeID != "rig-7" || n.Digest.Entries != 4 || !n.Summary.To.Equal(noon) {
+		t.Errorf("a summary: %+v", n)
+	}
+	d := hookDigest(nodestore.Digest{Counts: []nodestore.DigestCount{{Kind: node.Changed, To: node.Up, Back: true, Entries: 4},
+		{Kind: node.Changed, To: node.Up, Entries: 3}, {Kind: node.Joined, To: node.Up, Entries: 2}, {Kind: node.Deaf, Entries: 1}}})
+	if d.States["back"] != 4 || d.States["up"] != 5 || d.States["deaf"] != 1 || len(d.States) != 3 {
+		t.Errorf("a digest: %+v", d)
 	}
 }

@@ -177,7 +177,7 @@ func TestHostileNamesArriveAsText(t *testing.T) {
 		t.Fatalf("messages: %+v", all)
 	}
 	for _, n := range names {
-		if !strings.Contains(all[0].Plain, "\n"+n+" ("+n+"!)\n") {
+		if !strings.Contains(all[0].Plain, "\n❌ "+n+" ("+n+"!) DOWN: "+n+"\n") {
 			t.Errorf("%q is not in\n%s", n, all[0].Plain)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -123,6 +124,56 @@ func (p *process) Flow(ctx context.Context, partition int) (nodestore.Flow, erro
 
 func (p *process) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose func([]nodestore.Candidate) []nodestore.Choice) (int, error) {
 	return call(ctx, p, "collect", func() (int, error) { return p.Deliveries.Collect(ctx, l, limit, choose) })
+}
+
+func (p *process) Silences(ctx context.Context, now time.Time) ([]nodestore.Silence, error) {
+	return call(ctx, p, "silences", func() ([]nodestore.Silence, error) { return p.Deliveries.Silences(ctx, now) })
+}
+
+func (p *process) Held(ctx context.Context, l nodestore.ChatLease, held, after string, last, since node.Stamp, limit int) ([]nodestore.Held, error) {
+	return call(ctx, p, "held", func() ([]nodestore.Held, error) {
+		return p.Deliveries.Held(ctx, l, held, after, last, since, limit)
+	})
+}
+
+func (p *process) Free(ctx context.Context, l nodestore.ChatLease, rs []nodestore.Release) error {
+	return p.do(ctx, "free", func() error { return p.Deliveries.Free(ctx, l, rs) })
+}
+
+func (p *process) Burdens(ctx context.Context, l nodestore.ChatLease, within time.Duration) ([]nodestore.Burden, error) {
+	return call(ctx, p, "burdens", func() ([]nodestore.Burden, error) { return p.Deliveries.Burdens(ctx, l, within) })
+}
+
+func (p *process) Digest(ctx context.Context, l nodestore.ChatLease, reasons, first int) (nodestore.Digest, error) {
+	return call(ctx, p, "digest", func() (nodestore.Digest, error) { return p.Deliveries.Digest(ctx, l, reasons, first) })
+}
+
+func (p *process) EachFailing(ctx context.Context, l nodestore.ChatLease, began node.Stamp, visit func(nodestore.Failing) error) error {
+	return p.do(ctx, "failing", func() error { return p.Deliveries.EachFailing(ctx, l, began, visit) })
+}
+
+func (p *process) Summed(ctx context.Context, l nodestore.ChatLease, day string) (bool, error) {
+	return call(ctx, p, "summed", func() (bool, error) { return p.Deliveries.Summed(ctx, l, day) })
+}
+
+func (p *process) EachNode(ctx context.Context, visit func(node.Node) error) error {
+	return p.do(ctx, "nodes", func() error { return p.Deliveries.EachNode(ctx, visit) })
+}
+
+func (p *process) EachEvent(ctx context.Context, since time.Time, visit func(nodestore.StoredEvent) error) error {
+	return p.do(ctx, "events", func() error { return p.Deliveries.EachEvent(ctx, since, visit) })
+}
+
+func (p *process) LostSince(ctx context.Context, since node.Stamp) (lost, all int, err error) {
+	err = p.do(ctx, "lost", func() (err error) {
+		lost, all, err = p.Deliveries.LostSince(ctx, since)
+		return err
+	})
+	return lost, all, err
+}
+
+func (p *process) MoveChat(ctx context.Context, l nodestore.ChatLease, to string) error {
+	return p.do(ctx, "move", func() error { return p.Deliveries.MoveChat(ctx, l, to) })
 }
 
 func (p *process) Frozen(ctx context.Context, l nodestore.ChatLease) (*nodestore.Notification, error) {

@@ -38,15 +38,25 @@ type page struct {
 	b strings.Builder
 }
 
-// render words one alert: a title, then a line for each thing to know.
-func (r *renderer) render(a nodestore.Alert) string {
+// render words one entry whole: a title, then a line for each thing to know.
+func (r *renderer) render(a Entry, now node.Stamp) string {
 	p := &page{renderer: r}
-	e := a.Event
+	p.entry(a)
+	p.history(a, now)
+	p.times(a.Event, a.Found)
+	return p.done()
+}
+
+// done is the text of the page.
+func (p *page) done() string { return strings.TrimSuffix(p.b.String(), "\n") }
+
+func (p *page) entry(a Entry) {
+	r, e := p.renderer, a.Event
 	switch e.Kind {
 	case node.Joined:
 		p.joinedNode(e)
 	case node.Changed:
-		p.changedNode(e)
+		p.changedNode(a)
 	case node.Doubled:
 		p.doubledNode(e)
 	case node.Deleted:
@@ -71,8 +81,6 @@ func (r *renderer) render(a nodestore.Alert) string {
 		p.title(r.unknown)
 		p.field(r.reason, p.code(string(e.Kind)+" "+e.Reason, maxShortChars))
 	}
-	p.times(e, a.Found)
-	return strings.TrimSuffix(p.b.String(), "\n")
 }
 
 func (p *page) joinedNode(e node.Event) {
@@ -93,20 +101,57 @@ func (p *page) joinedNode(e node.Event) {
 	p.why(e)
 }
 
-func (p *page) changedNode(e node.Event) {
+func (p *page) changedNode(a Entry) {
+	e := a.Event
 	titles := map[node.State]string{node.Up: p.up, node.Degraded: p.degraded, node.Down: p.down, node.Lost: p.lost}
-	p.title(cmp.Or(titles[e.To], p.unknown))
+	title := cmp.Or(titles[e.To], p.unknown)
+	flaps := a.Mark == nodestore.Flapping || a.Mark == nodestore.Flapped
+	switch a.Mark {
+	case nodestore.Flapping:
+		title = p.flapping
+	case nodestore.Flapped:
+		title = p.flapped
+	case nodestore.Silenced:
+		title = cmp.Or(p.still[e.To], title)
+	}
+	p.title(title)
 	p.node(e)
-	if was, ok := p.states[e.From]; ok && e.From != node.Up && e.To != node.Up && e.From != e.To {
+	if flaps {
+		p.field(p.now, p.short[e.To])
+	} else if was, ok := p.states[e.From]; ok && e.From != node.Up && e.To != node.Up && e.From != e.To {
 		p.field(p.was, was)
 	}
 	p.why(e)
 	switch {
-	case e.To == node.Up && e.Since != 0:
+	case e.To == node.Up && e.Since != 0 && !flaps:
 		p.field(p.lasted, p.duration(e.Lasted))
 	case e.To == node.Lost && e.Since != 0:
 		p.field(p.silentFor, p.duration(e.Lasted))
 		p.field(p.lastHeard, p.moment(e.Since.Time(), p.loc))
+	}
+}
+
+// sinceWhen says since when something lasts, and for how long that is; nothing for 0.
+func (p *page) sinceWhen(since, now node.Stamp) string {
+	if since == 0 {
+		return ""
+	}
+	return p.moment(since.Time(), p.loc) + " (" + p.duration(now.Since(since)) + ")"
+}
+
+// history says what was before, where the entry stands for more than its last alert.
+func (p *page) history(a Entry, now node.Stamp) {
+	if a.Alerts > 1 {
+		from, to := p.clock(a.First.Time(), p.loc), p.clock(a.At.Time(), p.loc)
+		p.field(p.changesLabel, fmt.Sprintf(p.changesField, p.number(a.Alerts), from, to))
+	}
+	switch {
+	case a.Kind != node.Changed:
+	case a.Mark == nodestore.Silenced && a.To != node.Up:
+		p.field(p.since, p.sinceWhen(a.Incident, now))
+		p.say(p.wasSilenced)
+	case a.Mark == nodestore.Flapping:
+		p.say(p.flappingAdvice)
 	}
 }
 

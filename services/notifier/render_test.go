@@ -2,9 +2,12 @@ package notifier
 
 import (
 	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +38,17 @@ func aNode(e node.Event) node.Event {
 }
 
 // messages are all that people can be told, by the name of its golden file.
-func messages() map[string]nodestore.Alert {
+func messages() map[string]Telling {
+	m := make(map[string]Telling)
+	for name, a := range singles() {
+		m[name] = gather([]nodestore.Alert{a}, stamp(noon))
+	}
+	maps.Copy(m, compounds())
+	return m
+}
+
+// singles are messages that tell one alert.
+func singles() map[string]nodestore.Alert {
 	ago := func(d time.Duration) node.Stamp { return stamp(noon.Add(-d)) }
 	m := map[string]nodestore.Alert{
 		"joined":          alertOf(aNode(node.Event{Kind: node.Joined, To: node.Up})),
@@ -77,6 +90,114 @@ func messages() map[string]nodestore.Alert {
 	return m
 }
 
+// compounds are messages that tell more than one alert, or none.
+func compounds() map[string]Telling {
+	ago := func(d time.Duration) node.Stamp { return stamp(noon.Add(-d)) }
+	n := 0
+	at := func(d time.Duration, e node.Event) nodestore.Alert {
+		n++
+		e.ID, e.At = node.EventID{Epoch: 1, Seq: uint64(n)}, ago(d)
+		a := nodestore.Alert{ID: e.ID.String(), StoredEvent: nodestore.StoredEvent{Event: e, Found: e.At.Time().Add(time.Second)}}
+		if e.To != node.Up {
+			a.Incident = e.At
+		}
+		return a
+	}
+	changed := func(d time.Duration, id string, from, to node.State, reason string) nodestore.Alert {
+		e := node.Event{Kind: node.Changed, NodeID: id, From: from, To: to, Reason: reason}
+		switch to {
+		case node.Up:
+			e.Since, e.Lasted, e.Reason = ago(d+3*time.Minute), 3*time.Minute, ""
+		case node.Lost:
+			e.Since, e.Lasted = ago(d+185*time.Second), 185*time.Second
+		}
+		return at(d, e)
+	}
+	of := func(alerts ...nodestore.Alert) Telling { return gather(alerts, stamp(noon)) }
+	marked := func(a nodestore.Alert, mark string) nodestore.Alert {
+		a.Mark = mark
+		return a
+	}
+	flaps := func(id string, times int, mark string) (out []nodestore.Alert) {
+		for i := range times {
+			from, to := node.Up, node.Down
+			if i%2 == 1 {
+				from, to = to, from
+			}
+			out = append(out, marked(changed(time.Duration(times-i)*4*time.Minute, id, from, to, "no_p2pd"), mark))
+		}
+		return out
+	}
+	known := func(a nodestore.Alert, message int64) nodestore.Alert {
+		a.Known, a.ReplyTo = node.Down, message
+		return a
+	}
+	many := func(n int, to node.State, reason string) (out []nodestore.Alert) {
+		for i := range n {
+			out = append(out, changed(0, fmt.Sprintf("rig-%04d", i), node.Up, to, reason))
+		}
+		return out
+	}
+	own := of(many(16, node.Lost, node.ReasonSilent)...)
+	own.Lost, own.Nodes = 16, 25
+	failing := func(n int) *Still {
+		s := &Still{Counts: map[node.State]int{node.Down: n}}
+		for i := range min(n, listLines) {
+			s.Nodes = append(s.Nodes, nodestore.Failing{NodeID: fmt.Sprintf("rig-%d", i), State: node.Down, Reason: "no_screen",
+				IP: "203.0.113.7", Incident: ago(6*time.Hour + time.Duration(i)*time.Minute)})
+		}
+		return s
+	}
+	big := nodestore.Digest{
+		Alerts: 12_345, Entries: 12_000, Oldest: noon, From: ago(40 * time.Minute), To: stamp(noon),
+		Counts: []nodestore.DigestCount{
+			{Kind: node.Changed, To: node.Down, Entries: 10_500}, {Kind: node.Changed, To: node.Lost, Entries: 1_000},
+			{Kind: node.Changed, To: node.Up, Entries: 300}, {Kind: node.Changed, To: node.Up, Back: true, Entries: 150},
+			{Kind: node.Joined, To: node.Up, Entries: 48}, {Kind: node.Blind, Entries: 2},
+		},
+		Reasons: []nodestore.DigestCount{
+			{To: node.Down, Reason: "no_screen", Entries: 9_000}, {To: node.Lost, Reason: node.ReasonSilent, Entries: 1_000},
+			{To: node.Down, Reason: "gpu_fell_off", Entries: 500},
+		},
+		First: many(digestNames, node.Down, "no_screen"),
+	}
+	silenced := marked(changed(2*time.Hour, "rig-7", node.Up, node.Down, "no_screen"), nodestore.Silenced)
+	return map[string]Telling{
+		"back":             of(changed(5*time.Minute, "rig-7", node.Up, node.Down, "no_screen"), changed(2*time.Minute, "rig-7", node.Down, node.Up, "")),
+		"down_again":       of(known(changed(9*time.Minute, "rig-7", node.Down, node.Up, ""), 5), changed(2*time.Minute, "rig-7", node.Up, node.Down, "no_screen")),
+		"joined_then_down": of(at(9*time.Minute, node.Event{Kind: node.Joined, NodeID: "rig-7", To: node.Up}), changed(2*time.Minute, "rig-7", node.Up, node.Down, "no_screen")),
+		"flapping":         of(flaps("rig-7", 1, nodestore.Flapping)...),
+		"flapped":          of(flaps("rig-7", 14, nodestore.Flapped)...),
+		"still_flapping":   of(flaps("rig-7", 81, nodestore.Flapping)...),
+		"still_silenced":   of(silenced),
+		"list": of(slices.Concat([]nodestore.Alert{
+			changed(5*time.Minute, "rig-1", node.Up, node.Down, "port_closed_3000"),
+			changed(4*time.Minute, "rig-2", node.Up, node.Lost, node.ReasonSilent),
+			changed(4*time.Minute, "rig-3", node.Up, node.Degraded, "stale_log"),
+			known(changed(3*time.Minute, "rig-4", node.Down, node.Up, ""), 5),
+			changed(3*time.Minute, "rig-5", node.Up, node.Down, "no_screen"),
+			changed(2*time.Minute, "rig-5", node.Down, node.Up, ""),
+			at(2*time.Minute, node.Event{Kind: node.Joined, NodeID: "rig-6", To: node.Up}),
+			at(2*time.Minute, node.Event{Kind: node.Joined, NodeID: "rig-7", To: node.Up, Since: ago(time.Hour)}),
+			at(2*time.Minute, node.Event{Kind: node.Doubled, NodeID: "rig-8", Reason: node.ReasonBootIDs}),
+			at(2*time.Minute, node.Event{Kind: node.Blind, Since: ago(14 * time.Minute), Lasted: 12 * time.Minute}),
+			known(changed(70*time.Minute, "rig-9", node.Down, node.Up, ""), 5),
+			changed(60*time.Minute, "rig-9", node.Up, node.Down, "no_screen"),
+			marked(changed(2*time.Hour, "rig-10", node.Up, node.Down, "no_screen"), nodestore.Silenced),
+		}, flaps("rig-11", 1, nodestore.Flapping), flaps("rig-12", 14, nodestore.Flapped))...),
+		"list_down":   of(many(3, node.Down, "no_screen")...),
+		"own_network": own,
+		"digest":      {Digest: &big},
+		"still_one":   {At: stamp(noon), Still: failing(1)},
+		"still_some":  {At: stamp(noon), Still: failing(3)},
+		"still_many":  {At: stamp(noon), Still: failing(12_000)},
+		"summary": {Summary: &Summary{From: ago(24 * time.Hour), To: stamp(noon),
+			Counts: map[node.State]int{node.Up: 95, node.Down: 3, node.Lost: 2}, Uptime: 0.99234,
+			Worst: []NodeUptime{{NodeID: "rig-1", Uptime: 0.5}, {NodeID: "rig-2", Uptime: 0.99999}}}},
+		"summary_all_up": {Summary: &Summary{From: ago(24 * time.Hour), To: stamp(noon), Counts: map[node.State]int{node.Up: 100}, Uptime: 1}},
+	}
+}
+
 func rendererFor(t *testing.T, l Language) *renderer {
 	t.Helper()
 	zone := map[Language]string{English: "Europe/Berlin", Russian: "Asia/Yekaterinburg"}[l]
@@ -92,7 +213,7 @@ func TestEveryMessageInBothLanguages(t *testing.T) {
 		r := rendererFor(t, l)
 		for name, a := range messages() {
 			t.Run(string(l)+"/"+name, func(t *testing.T) {
-				got := r.render(a)
+				got := worded(t, r, a)
 				checkHTML(t, got)
 				golden(t, name+"."+string(l)+".golden", got)
 			})
@@ -144,6 +265,57 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+func worded(t *testing.T, r *renderer, telling Telling) string {
+	t.Helper()
+	html, err := r.html(telling)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return html
+}
+
+// The longest texts the wire allows, in characters of two units each, still fit one message.
+func TestTheLongestMessageFits(t *testing.T) {
+	long := strings.Repeat("😀", 4000)
+	lengthen := func(a *nodestore.Alert) {
+		a.Name, a.IP, a.Evidence, a.By = long, long, long, long
+		if a.NodeID != "" {
+			a.NodeID = long
+		}
+		if a.Reason != "" {
+			a.Reason = long
+		}
+	}
+	for _, l := range []Language{English, Russian} {
+		r := rendererFor(t, l)
+		r.publicURL = "https://" + strings.Repeat("a", 200)
+		for name, m := range messages() {
+			for i := range m.Entries {
+				lengthen(&m.Entries[i].Alert)
+			}
+			if m.Digest != nil {
+				for i := range m.Digest.First {
+					lengthen(&m.Digest.First[i])
+				}
+				for i := range m.Digest.Reasons {
+					m.Digest.Reasons[i].Reason = long
+				}
+			}
+			if m.Still != nil {
+				for i := range m.Still.Nodes {
+					f := &m.Still.Nodes[i]
+					f.NodeID, f.Name, f.IP, f.Reason = long, long, long, long
+				}
+			}
+			html := worded(t, r, m)
+			checkHTML(t, html)
+			if n := telegram.Units(telegram.PlainText(html)); n > telegram.MaxUnits {
+				t.Errorf("%s in %s: %d units", name, l, n)
+			}
+		}
+	}
+}
+
 func TestGoldenFilesAreAllUsed(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.golden")
 	if err != nil {
@@ -188,16 +360,22 @@ func TestDuration(t *testing.T) {
 		d      time.Duration
 		en, ru string
 	}{
-		{-time.Second, "less than 1 s", "меньше 1 с"},
-		{900 * time.Millisecond, "less than 1 s", "меньше 1 с"},
-		{time.Second, "1 s", "1 с"},
-		{59 * time.Second, "59 s", "59 с"},
-		{time.Minute, "1 min", "1 мин"},
-		{185 * time.Second, "3 min 5 s", "3 мин 5 с"},
-		{10*time.Minute + 5*time.Second, "10 min", "10 мин"},
-		{80 * time.Minute, "1 h 20 min", "1 ч 20 мин"},
-		{5 * time.Hour, "5 h", "5 ч"},
-		{51 * time.Hour, "2 d 3 h", "2 дн. 3 ч"},
+		{-time.Second, "less than a second", "меньше секунды"},
+		{900 * time.Millisecond, "less than a second", "меньше секунды"},
+		{time.Second, "1 second", "1 секунду"},
+		{59 * time.Second, "59 seconds", "59 секунд"},
+		{time.Minute, "1 minute", "1 минуту"},
+		{3 * time.Minute, "3 minutes", "3 минуты"},
+		{5 * time.Minute, "5 minutes", "5 минут"},
+		{185 * time.Second, "3 minutes 5 seconds", "3 минуты 5 секунд"},
+		{10*time.Minute + 5*time.Second, "10 minutes", "10 минут"},
+		{21 * time.Minute, "21 minutes", "21 минуту"},
+		{65 * time.Minute, "1 hour 5 minutes", "1 час 5 минут"},
+		{82 * time.Minute, "1 hour 22 minutes", "1 час 22 минуты"},
+		{5 * time.Hour, "5 hours", "5 часов"},
+		{51 * time.Hour, "2 days 3 hours", "2 дня 3 часа"},
+		{11 * 24 * time.Hour, "11 days", "11 дней"},
+		{21*24*time.Hour + time.Hour, "21 days 1 hour", "21 день 1 час"},
 	} {
 		if got := english.duration(tt.d); got != tt.en {
 			t.Errorf("%v in English: %q, want %q", tt.d, got, tt.en)
@@ -210,27 +388,28 @@ func TestDuration(t *testing.T) {
 
 func TestPlurals(t *testing.T) {
 	for _, tt := range []struct {
-		n                       int
-		nodesEN, markedRU, ofRU string
+		n                               int
+		nodesEN, markedRU, ofRU, downRU string
 	}{
-		{1, "1 node", "1 узел", "из 1 узла"},
-		{2, "2 nodes", "2 узла", "из 2 узлов"},
-		{5, "5 nodes", "5 узлов", "из 5 узлов"},
-		{11, "11 nodes", "11 узлов", "из 11 узлов"},
-		{12, "12 nodes", "12 узлов", "из 12 узлов"},
-		{21, "21 nodes", "21 узел", "из 21 узла"},
-		{24, "24 nodes", "24 узла", "из 24 узлов"},
-		{111, "111 nodes", "111 узлов", "из 111 узлов"},
-		{1001, "1001 nodes", "1001 узел", "из 1001 узла"},
+		{1, "1 node", "1 узел", "из 1 узла", "1 НЕ РАБОТАЕТ"},
+		{2, "2 nodes", "2 узла", "из 2 узлов", "2 НЕ РАБОТАЮТ"},
+		{5, "5 nodes", "5 узлов", "из 5 узлов", "5 НЕ РАБОТАЮТ"},
+		{11, "11 nodes", "11 узлов", "из 11 узлов", "11 НЕ РАБОТАЮТ"},
+		{12, "12 nodes", "12 узлов", "из 12 узлов", "12 НЕ РАБОТАЮТ"},
+		{21, "21 nodes", "21 узел", "из 21 узла", "21 НЕ РАБОТАЕТ"},
+		{24, "24 nodes", "24 узла", "из 24 узлов", "24 НЕ РАБОТАЮТ"},
+		{111, "111 nodes", "111 узлов", "из 111 узлов", "111 НЕ РАБОТАЮТ"},
+		{1001, "1001 nodes", "1001 узел", "из 1001 узла", "1001 НЕ РАБОТАЕТ"},
+		{100_000, "100,000 nodes", "100\u00a0000 узлов", "из 100\u00a0000 узлов", "100\u00a0000 НЕ РАБОТАЮТ"},
+		{1_234_562, "1,234,562 nodes", "1\u00a0234\u00a0562 узла", "из 1\u00a0234\u00a0562 узлов", "1\u00a0234\u00a0562 НЕ РАБОТАЮТ"},
 	} {
-		if got := english.marked(tt.n); got != tt.nodesEN {
-			t.Errorf("%d: %q, want %q", tt.n, got, tt.nodesEN)
-		}
-		if got := russian.marked(tt.n); got != tt.markedRU {
-			t.Errorf("%d: %q, want %q", tt.n, got, tt.markedRU)
-		}
-		if got := russian.nodes(tt.n); got != tt.ofRU {
-			t.Errorf("%d: %q, want %q", tt.n, got, tt.ofRU)
+		for got, want := range map[string]string{
+			english.marked(tt.n): tt.nodesEN, russian.marked(tt.n): tt.markedRU, russian.nodes(tt.n): tt.ofRU,
+			russian.counts[node.Down](tt.n): tt.downRU,
+		} {
+			if got != want {
+				t.Errorf("%d: %q, want %q", tt.n, got, want)
+			}
 		}
 	}
 }
@@ -257,7 +436,7 @@ func TestFoundIsSaidOnlyWhenLate(t *testing.T) {
 	a := alertOf(node.Event{Kind: node.Changed, NodeID: "a", From: node.Up, To: node.Down})
 	for d, want := range map[time.Duration]bool{-time.Hour: false, time.Minute: false, time.Minute + time.Second: true} {
 		a.Found = a.At.Time().Add(d)
-		if got := strings.Contains(r.render(a), "Found: "); got != want {
+		if got := strings.Contains(worded(t, r, gather([]nodestore.Alert{a}, stamp(noon))), "Found: "); got != want {
 			t.Errorf("found %v after: said %v, want %v", d, got, want)
 		}
 	}
@@ -286,7 +465,7 @@ func FuzzRenderNeverBreaksHTML(f *testing.F) {
 			Nodes: pick, Lasted: time.Duration(pick) * time.Second, Since: node.Stamp(pick)}
 		for _, c := range []*catalogue{&english, &russian} {
 			r := &renderer{catalogue: c, loc: time.UTC, publicURL: "https://x.example"}
-			html := r.render(alertOf(e))
+			html := worded(t, r, gather([]nodestore.Alert{alertOf(e)}, stamp(noon)))
 			checkHTML(t, html)
 			if n := telegram.Units(telegram.PlainText(html)); n > telegram.MaxUnits {
 				t.Errorf("%d units", n)

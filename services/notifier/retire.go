@@ -26,7 +26,7 @@ type retirer struct {
 }
 
 func newRetirer(o Options) *retirer {
-	return &retirer{store: o.Store, wanted: o.Chats, now: o.Now, log: o.Log, seen: make(map[string]*sight)}
+	return &retirer{store: o.Store, wanted: o.told, now: o.Now, log: o.Log, seen: make(map[string]*sight)}
 }
 
 // run looks until ctx ends. Failures are left to the next look: nothing hangs on it.

@@ -3,6 +3,7 @@ package notifier
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +78,42 @@ func (p *pace) take(now time.Time) time.Duration {
 	}
 	p.recent = append(p.recent, now)
 	return 0
+}
+
+// remember takes over a message of another process, as one that was sent at the given time.
+func (p *pace) remember(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recent = append(p.recent, at)
+	slices.SortFunc(p.recent, time.Time.Compare)
+}
+
+// burdens is how much a chat was told lately.
+type burdens struct {
+	busy   int
+	gap    time.Duration
+	recent []burden // oldest first
+}
+
+type burden struct {
+	at     time.Time
+	alerts int
+}
+
+func (l *burdens) add(b burden) { l.recent = append(l.recent, b) }
+
+// wait is how long the next message has to wait: a chat that was told much within a minute gets fewer messages, which
+// tell more each.
+func (l *burdens) wait(now time.Time) time.Duration {
+	alerts := 0
+	l.recent = slices.DeleteFunc(l.recent, func(b burden) bool { return now.Sub(b.at) >= time.Minute })
+	for _, b := range l.recent {
+		alerts += b.alerts
+	}
+	if alerts <= l.busy {
+		return 0
+	}
+	return l.recent[len(l.recent)-1].at.Add(l.gap).Sub(now)
 }
 
 // paceGroup is what Telegram counts messages by: the chat without its topic.

@@ -29,6 +29,17 @@ type Sender interface {
 	Send(ctx context.Context, chat, html string, replyTo int64) (messageID int64, err error)
 }
 
+// FailureSender is a Sender that puts something under the message of one node's failure, such as buttons to acknowledge
+// it. n is the notification; its Chat is where it goes.
+type FailureSender interface {
+	SendFailure(ctx context.Context, n nodestore.Notification) (messageID int64, err error)
+}
+
+// Mover is a Sender that notices when a chat has moved. MovedTo is where it went, "" for nowhere.
+type Mover interface {
+	MovedTo(chat string) string
+}
+
 // Options are what a notifier needs.
 type Options struct {
 	// ID names this notifier among others on the same database. A process that starts again under the same ID goes
@@ -36,7 +47,17 @@ type Options struct {
 	ID     string
 	Store  nodestore.Deliveries
 	Sender Sender
-	Chats  []string // as Config.Chats gives them
+	// Chats are the default chats, as Config.ChatIDs gives them: told of all that Routes send nowhere else, and of the
+	// monitor itself.
+	Chats  []string
+	Routes Routes
+	// Everything are chats that are told of all nodes and of the monitor, whatever the routes say.
+	Everything []string
+	// Renderers word what a chat is told, by its name; a chat without one gets HTML for Telegram.
+	Renderers map[string]Renderer
+
+	Reminders    Reminders // nil for never
+	DailySummary TimeOfDay // in Location
 
 	// Bot takes commands from people in Chats; nil for none. BotStore is where they read and change things.
 	Bot      bot.Client
@@ -54,6 +75,8 @@ type Options struct {
 	Timing  Timing
 	Now     func() time.Time // nil for time.Now
 	Random  func() float64   // from 0 to 1, spreads back-offs; nil for math/rand
+
+	told []string // all chats
 }
 
 // Timing is how often and how long; zero fields take their default.
@@ -69,6 +92,9 @@ type Timing struct {
 
 	Gap       time.Duration // between two messages to one chat (1 s)
 	PerMinute int           // messages to one chat (20)
+	// After so many alerts (20) within a minute a chat's messages are further apart (15 s), so that they tell more.
+	Busy    int
+	BusyGap time.Duration
 
 	Deadman time.Duration // between two calls of the deadman address (1 min)
 }
@@ -87,7 +113,11 @@ func (t Timing) withDefaults() Timing {
 	def(&t.RetryMost, 5*time.Minute)
 	def(&t.Refused, 5*time.Minute)
 	def(&t.Gap, time.Second)
+	def(&t.BusyGap, 15*time.Second)
 	def(&t.Deadman, time.Minute)
+	if t.Busy == 0 {
+		t.Busy = 20
+	}
 	if t.PerMinute == 0 {
 		t.PerMinute = 20
 	}
@@ -110,7 +140,7 @@ func New(o Options) (*Service, error) {
 		return nil, errors.New("notifier: no ID")
 	case o.Store == nil || o.Sender == nil:
 		return nil, errors.New("notifier: no store or no sender")
-	case len(o.Chats) == 0:
+	case len(o.Chats)+len(o.Everything) == 0:
 		return nil, errors.New("notifier: no chats")
 	}
 	if o.Location == nil {
@@ -125,7 +155,10 @@ func New(o Options) (*Service, error) {
 	o.Timing = o.Timing.withDefaults()
 	s := &Service{metrics: newMetrics()}
 	paces := make(map[string]*pace)
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.Chats))) {
+	o.told = slices.Concat(o.Chats, o.Routes.chats(), o.Everything)
+	slices.Sort(o.told)
+	o.told = slices.Compact(o.told)
+	for _, name := range o.told {
 		group := paceGroup(name)
 		if paces[group] == nil {
 			paces[group] = newPace(o.Timing.Gap, o.Timing.PerMinute)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -61,17 +62,18 @@ func downs(n int) []node.Event {
 	return out
 }
 
-// tellings counts in how many messages each node is told of.
+// named finds the nodes that a message is about: they stand at the start of a line, behind a mark in lists.
+var named = regexp.MustCompile(`(?m)^(?:\S+ )?<code>(node-\d+)</code>`)
+
+// tellings counts in how many messages each node is told of by name.
 func tellings(messages []sent, chat string) map[string]int {
 	out := make(map[string]int)
 	for _, m := range messages {
 		if m.chat != chat {
 			continue
 		}
-		for part := range strings.SplitSeq(m.html, "\n\n") {
-			_, rest, _ := strings.Cut(part, "<code>")
-			id, _, _ := strings.Cut(rest, "</code>")
-			out[id]++
+		for _, found := range named.FindAllStringSubmatch(m.html, -1) {
+			out[found[1]]++
 		}
 	}
 	return out
@@ -113,25 +115,34 @@ func TestWakeTellsAtOnceAndPollingTellsAnyway(t *testing.T) {
 }
 
 func TestWhatIsReadyTogetherIsToldTogether(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		store, sender := newMemory(), newScript(nil)
-		store.commit(downs(45)...)
-		start(t, "a", store, sender, "1")
-		time.Sleep(10 * time.Second)
-		all := sender.all()
-		if len(all) != 3 {
-			t.Fatalf("%d messages, want 3", len(all))
-		}
-		for i, want := range []int{20, 20, 5} {
-			if got := strings.Count(all[i].html, "DOWN"); got != want {
-				t.Errorf("message %d tells %d alerts, want %d", i, got, want)
-			}
-		}
-		onceEach(t, all, "1", 45)
-		if got := store.told("1"); got != 45 {
-			t.Errorf("%d alerts recorded as told, want 45", got)
-		}
-	})
+	for n, want := range map[int][]string{
+		1:             {"<b>Gensyn node DOWN</b>", "Reason: "},
+		2:             {"<b>Gensyn: 2 DOWN</b>", "node-000", "node-001"},
+		listLines:     {"<b>Gensyn: 15 DOWN</b>", "node-000", "node-014"},
+		listLines + 1: {"<b>Gensyn: 16 DOWN</b>", "16 DOWN: no screen session", "First: ", "in the record"},
+		45:            {"<b>Gensyn: 45 DOWN</b>", "45 DOWN: no screen session"},
+	} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				store, sender := newMemory(), newScript(nil)
+				store.commit(downs(n)...)
+				start(t, "a", store, sender, "1")
+				time.Sleep(time.Minute)
+				all := sender.all()
+				if len(all) != 1 || store.told("1") != n {
+					t.Fatalf("%d messages, %d alerts recorded as told", len(all), store.told("1"))
+				}
+				for _, part := range want {
+					if !strings.Contains(all[0].html, part) {
+						t.Errorf("no %q in\n%s", part, all[0].html)
+					}
+				}
+				if n <= listLines {
+					onceEach(t, all, "1", n)
+				}
+			})
+		})
+	}
 }
 
 func TestQuietEventsAreNotTold(t *testing.T) {
@@ -185,33 +196,57 @@ func TestRecoveryAnswersItsFailureWhenAlone(t *testing.T) {
 	}
 }
 
+// gaps fails unless messages keep the pace that Telegram asks for.
+func gaps(t *testing.T, what string, at []time.Time) {
+	t.Helper()
+	for i := range at {
+		if i > 0 && at[i].Sub(at[i-1]) < time.Second {
+			t.Errorf("%s: messages %v apart", what, at[i].Sub(at[i-1]))
+		}
+		if i >= 20 && at[i].Sub(at[i-20]) < time.Minute {
+			t.Errorf("%s: 21 messages within %v", what, at[i].Sub(at[i-20]))
+		}
+	}
+}
+
+// One alert every 700 ms, for ten minutes, to a group with two topics and to a person.
 func TestPace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		store, sender := newMemory(), newScript(nil)
-		store.commit(downs(60 * maxAlerts)...)
-		start(t, "a", store, sender, "-100", "-100:7", "2")
-		time.Sleep(10 * time.Minute)
-		all := sender.all()
-		onceEach(t, all, "-100", 60*maxAlerts)
-		onceEach(t, all, "-100:7", 60*maxAlerts)
-		byGroup := make(map[string][]time.Time)
-		for _, m := range all {
-			byGroup[paceGroup(m.chat)] = append(byGroup[paceGroup(m.chat)], m.at)
-		}
-		if len(byGroup) != 2 || len(byGroup["-100"]) != 120 {
-			t.Errorf("messages by group: %d groups, %d to -100", len(byGroup), len(byGroup["-100"]))
-		}
-		for group, at := range byGroup {
-			for i := range at {
-				if i > 0 && at[i].Sub(at[i-1]) < time.Second {
-					t.Errorf("%s: messages %v apart", group, at[i].Sub(at[i-1]))
+	const alerts = 850
+	for name, busy := range map[string]int{"as Telegram asks": 1 << 30, "and less when busy": 0} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				store, sender := newMemory(), newScript(nil)
+				chats := []string{"-100", "-100:7", "2"}
+				s := startWith(t, Options{ID: "a", Store: store, Sender: sender, Chats: chats, Timing: Timing{Busy: busy}})
+				for i := range alerts {
+					e := downs(1)[0]
+					e.NodeID = fmt.Sprintf("node-%03d", i)
+					store.commit(e)
+					s.Wake()
+					time.Sleep(700 * time.Millisecond)
 				}
-				if i >= 20 && at[i].Sub(at[i-20]) < time.Minute {
-					t.Errorf("%s: 21 messages within %v", group, at[i].Sub(at[i-20]))
+				time.Sleep(2 * time.Minute)
+				byGroup := make(map[string][]time.Time)
+				byChat := make(map[string]int)
+				for _, m := range sender.all() {
+					byGroup[paceGroup(m.chat)] = append(byGroup[paceGroup(m.chat)], m.at)
+					byChat[m.chat]++
 				}
-			}
-		}
-	})
+				for group, at := range byGroup {
+					gaps(t, group, at)
+				}
+				for _, chat := range chats {
+					if got := store.told(chat); got != alerts {
+						t.Errorf("%s: %d alerts recorded as told, want %d", chat, got, alerts)
+					}
+					// 595 s: one message in 15 s when busy; else 20 a minute, which topics of a group share.
+					if n := byChat[chat]; busy == 0 && n > 70 || busy > 0 && n < 70 {
+						t.Errorf("%s: %d messages", chat, n)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestNothingIsLostWhileTelegramFails(t *testing.T) {

@@ -88,7 +88,7 @@ func TestFromTheDatabaseToTelegram(t *testing.T) {
 	failure := arrived(t, fake, "Gensyn node DOWN", "<none>")[0]
 	ev.commit(t, aNode(node.Event{Kind: node.Changed, From: node.Down, To: node.Up,
 		Since: stamp(time.Now().Add(-90 * time.Second)), Lasted: 90 * time.Second}))
-	all := arrived(t, fake, "Gensyn node UP", "Incident lasted: 1 min 30 s")
+	all := arrived(t, fake, "Gensyn node UP", "Incident lasted: 1 minute 30 seconds")
 	stop()
 	if len(all) != 2 || all[1].ReplyTo != failure.ID {
 		t.Errorf("%d messages, the last answers %d, want %d", len(all), all[1].ReplyTo, failure.ID)

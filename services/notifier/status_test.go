@@ -41,7 +41,7 @@ func TestReadinessSaysWhyAndSinceWhen(t *testing.T) {
 		}
 		store.commit(downs(1)...)
 		time.Sleep(3*time.Minute + time.Second)
-		want := "chat 1: unblock the bot; the oldest untold alert is 3 min 1 s old"
+		want := "chat 1: unblock the bot; the oldest untold alert is 3 minutes 1 second old"
 		if err := problems(t, s); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -81,7 +81,7 @@ func TestReadinessAfterARestart(t *testing.T) {
 		a.stop()
 		b := start(t, "a", store, refuse, "1")
 		time.Sleep(2 * time.Minute)
-		if err := problems(t, b); err == nil || !strings.Contains(err.Error(), "at least 2 min old") {
+		if err := problems(t, b); err == nil || !strings.Contains(err.Error(), "at least 2 minutes old") {
 			t.Errorf("%v", err)
 		}
 	})

@@ -1,31 +1,48 @@
 package notifier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
-	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/webhook"
 )
 
-// collectLimit is how many events one transaction passes.
-const collectLimit = 500
+const (
+	// collectLimit is how many events one transaction passes.
+	collectLimit = 5000
+	// collectFor is how long events are collected before what is there is told.
+	collectFor = time.Second
+	// loadLimit is how many waiting alerts are loaded; more are counted by the store.
+	loadLimit = 1000
+)
 
 // teller tells one chat during one tenure.
 type teller struct {
 	*chat
-	lease nodestore.ChatLease
-	fresh func() bool // whether the lease still lasts
+	lease    nodestore.ChatLease
+	fresh    func() bool // whether the lease still lasts
+	silences silences
+	sweeper
+	looked time.Time // when nobody was to be reminded of
+	summed string    // the last day that was summed up
 }
 
 // tell goes round until ctx ends or the store fails: collect, try, wait. Nothing but the attempt itself takes long,
 // so events go on being collected, and grouped, while Telegram is away.
 func (t *teller) tell(ctx context.Context) error {
+	if err := t.recall(ctx); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		if err := t.collect(ctx); err != nil {
+			return err
+		}
+		if err := t.sweep(ctx); err != nil {
 			return err
 		}
 		wait, err := t.try(ctx)
@@ -40,15 +57,54 @@ func (t *teller) tell(ctx context.Context) error {
 	return nil
 }
 
+// recall takes over the pace from whoever told the chat before. What this process sent itself it knows already.
+func (t *teller) recall(ctx context.Context) error {
+	told, err := t.o.Store.Burdens(ctx, t.lease, time.Minute)
+	if err != nil {
+		return err
+	}
+	now := t.o.Now()
+	if len(t.load.recent) > 0 {
+		return nil
+	}
+	for _, b := range told {
+		at := now.Add(-b.Ago)
+		t.pace.remember(at)
+		t.load.add(burden{at, b.Alerts})
+	}
+	return nil
+}
+
+// collect decides about new events. It stops when it takes long, so that the first of many is told soon.
 func (t *teller) collect(ctx context.Context) error {
+	began := t.o.Now()
+	var err error
+	if t.silences, err = t.o.Store.Silences(ctx, began.Add(-remembered)); err != nil {
+		return err
+	}
 	for {
-		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit,
-			func(cs []nodestore.Candidate) []nodestore.Choice { return make([]nodestore.Choice, len(cs)) })
+		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit, t.choose)
 		if err != nil || n == 0 {
 			return err
 		}
 		crashpoint.Here("notifier.collected")
+		if t.o.Now().Sub(began) >= collectFor {
+			return nil
+		}
 	}
+}
+
+// choose decides about events for the store.
+func (t *teller) choose(events []nodestore.Candidate) []nodestore.Choice {
+	now := t.o.Now()
+	out := choose(t.audience, t.silences, now, events)
+	active := t.silences.now(now)
+	for i, c := range out {
+		if c.Held == nodestore.Silenced && !active.of(events[i].NodeID, events[i].Meta) {
+			t.again() // it is over already
+		}
+	}
+	return out
 }
 
 // try makes one attempt at one message, if one is due and the pace allows it. It returns how long to wait before
@@ -64,21 +120,66 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		}
 		t.succeeded() // the note of it arrived, though its answer did not
 	}
-	if now := t.o.Now(); now.Before(t.next) {
+	now := t.o.Now()
+	if now.Before(t.next) {
 		return t.next.Sub(now), nil
 	}
 	if n != nil {
 		return t.paced(func() error { return t.attempt(ctx, *n) })
 	}
-	waiting, err := t.o.Store.Waiting(ctx, t.lease, maxAlerts)
+	if wait := t.load.wait(now); wait > 0 {
+		return wait, nil
+	}
+	alerts, err := t.o.Store.Waiting(ctx, t.lease, loadLimit+1)
 	if err != nil {
 		return 0, err
 	}
-	if len(waiting) == 0 {
+	if len(alerts) > 0 {
+		return t.paced(func() error { return t.alert(ctx, alerts) })
+	}
+	return t.otherwise(ctx, now)
+}
+
+// otherwise tells what is told when no alert waits: reminders, then the daily summary.
+func (t *teller) otherwise(ctx context.Context, now time.Time) (time.Duration, error) {
+	if len(t.o.Reminders) > 0 && !now.Before(t.looked.Add(remindEvery)) {
+		r, err := t.still(ctx, now)
+		if err != nil {
+			return 0, err
+		}
+		if len(r.reminders) > 0 {
+			return t.paced(func() error { return t.begin(ctx, Telling{At: stampOf(now), Still: &r.Still}, r.draft, now) })
+		}
+		t.looked = now
+	}
+	day := t.o.DailySummary.day(now, t.o.Location)
+	if day == "" || day == t.summed {
 		t.forget()
 		return t.o.Timing.Poll, nil
 	}
-	return t.paced(func() error { return t.begin(ctx, waiting) })
+	return t.sumUp(ctx, day, now)
+}
+
+// sumUp tells how the nodes did, once a day.
+func (t *teller) sumUp(ctx context.Context, day string, now time.Time) (time.Duration, error) {
+	done, err := t.o.Store.Summed(ctx, t.lease, day)
+	if err != nil || done {
+		t.summed = day
+		return 0, err
+	}
+	s, err := summarize(ctx, t.o.Store, t.audience, now)
+	if err != nil {
+		return 0, err
+	}
+	if len(s.Counts) == 0 {
+		t.summed = day
+		return 0, nil
+	}
+	return t.paced(func() error {
+		return t.begin(ctx, Telling{At: stampOf(now), Summary: &s}, func(text string) nodestore.Draft {
+			return nodestore.Draft{Text: text, Summary: day}
+		}, now)
+	})
 }
 
 // paced does something that sends a message, or returns how long the chat's pace asks to wait.
@@ -89,26 +190,42 @@ func (t *teller) paced(send func() error) (time.Duration, error) {
 	return 0, send()
 }
 
-// begin chooses what to say next and freezes it. From here on it is said exactly so.
-func (t *teller) begin(ctx context.Context, waiting []nodestore.Alert) error {
-	d := compose(waiting, t.render.render)
-	if t.name == webhook.Chat {
+// alert tells all that waits, be it too much to be loaded.
+func (t *teller) alert(ctx context.Context, alerts []nodestore.Alert) error {
+	telling := gather(alerts, stampOf(t.o.Now()))
+	if len(alerts) > loadLimit {
+		d, err := t.o.Store.Digest(ctx, t.lease, digestReasons, digestNames)
+		if err != nil {
+			return err
+		}
+		telling = Telling{At: telling.At, Digest: &d}
+	}
+	if newlyLost(telling.Digest.Counts) >= suspectLost {
+		since := telling.Digest.To - node.Stamp(suspectWithin)
 		var err error
-		if d, err = composeHook(waiting, t.o.Now(), t.o.PublicURL); err != nil {
+		if telling.Lost, telling.Nodes, err = t.o.Store.LostSince(ctx, since); err != nil {
 			return err
 		}
 	}
+	return t.begin(ctx, telling, func(text string) nodestore.Draft { return draftOf(telling, text) }, telling.Digest.Oldest)
+}
+
+// begin words what to say next and freezes it. From here on it is said exactly so.
+func (t *teller) begin(ctx context.Context, telling Telling, draft func(text string) nodestore.Draft, oldest time.Time) error {
+	text, err := t.render(telling)
+	if err != nil {
+		return err
+	}
+	d := draft(text)
 	t.forget()
-	t.oldest = d.oldest
+	t.oldest = oldest
 	crashpoint.Here("notifier.freeze")
-	n, err := t.o.Store.Freeze(ctx, t.lease, nodestore.Draft{
-		Text: d.text, ReplyTo: d.replyTo, Alerts: len(d.alerts), Last: waiting[len(d.alerts)-1].Event.ID,
-	})
+	n, err := t.o.Store.Freeze(ctx, t.lease, d)
 	if err != nil {
 		return err
 	}
 	crashpoint.Here("notifier.frozen")
-	t.metrics.alerts.WithLabelValues(t.name).Add(float64(len(d.alerts)))
+	t.metrics.alerts.WithLabelValues(t.name).Add(float64(d.Alerts))
 	return t.attempt(ctx, n)
 }
 
@@ -120,6 +237,8 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}
+		t.load.add(burden{t.o.Now(), n.Alerts})
+		t.moved(ctx)
 		return t.told(ctx, t.accepted)
 	}
 	if errors.Is(err, errStale) {
@@ -153,6 +272,31 @@ func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, err
 		err = errStale
 	}
 	return id, err
+}
+
+// deliver hands a notification to the sender, for where the chat is now.
+func (t *teller) deliver(ctx context.Context, n nodestore.Notification) (int64, error) {
+	n.Chat = cmp.Or(t.lease.MovedTo, n.Chat)
+	if s, ok := t.o.Sender.(FailureSender); ok && n.NodeID != "" {
+		return s.SendFailure(ctx, n)
+	}
+	return t.o.Sender.Send(ctx, n.Chat, n.Text, n.ReplyTo)
+}
+
+// moved notes where the chat went, if the sender has found it elsewhere. That costs nothing when it fails: the sender
+// finds it again.
+func (t *teller) moved(ctx context.Context) {
+	m, ok := t.o.Sender.(Mover)
+	if !ok {
+		return
+	}
+	to := m.MovedTo(cmp.Or(t.lease.MovedTo, t.name))
+	if to == "" || to == t.lease.MovedTo {
+		return
+	}
+	if err := t.o.Store.MoveChat(ctx, t.lease, to); err == nil {
+		t.lease.MovedTo = to
+	}
 }
 
 // told notes what Telegram accepted. When that fails it is noted at the next round, rather than sent again.

@@ -60,17 +60,39 @@ type catalogue struct {
 	doubledMaybeAdvice, clonesAdvice string
 	outdatedAdvice                   string
 
+	// Of several nodes in one message. Functions of a number choose the right plural.
+	listTitle, summaryTitle       string // a number of nodes; none
+	flapping, flapped             string
+	still                         map[node.State]string           // titles
+	short                         map[node.State]string           // what a node is, in a line
+	counts                        map[node.State]func(int) string // how many are it
+	countNew, countBack           func(int) string
+	countOther                    func(int) string
+	upAfter, wasDown, again       string // durations, state
+	stillSince, silentLine        string
+	newLine, returnedLine         string
+	doubledLine, wasSilenced      string
+	flapsNow                      string // state
+	flappingLine, flappedLine     string // changes, from, to, state
+	flappingAdvice                string
+	changes                       func(int) string
+	changesLabel, changesField    string // number, from, to
+	changesSpan                   string // changes, from, to
+	now, since                    string // labels
+	ownNetwork                    string // lost nodes, all nodes
+	others, record, first, remind string
+	uptime, worst, allDay, total  string
+	number                        func(int) string
+	decimal                       string // point or comma
+
 	reasons  map[string]string     // of reason codes
 	port     string                // port_closed_<n>
 	states   map[node.State]string // within a sentence
 	statuses map[string]string     // what ingest's answers mean
-	units    durationUnits
-	nodes    func(n int) string // "of 3 nodes", after "any"
-	marked   func(n int) string // "3 nodes were"
-}
-
-type durationUnits struct {
-	less, second, minute, hour, day string // less: under a second
+	less     string                // than a second
+	units    [4]func(int) string   // seconds, minutes, hours, days
+	nodes    func(n int) string    // "of 3 nodes", after "any"
+	marked   func(n int) string    // "3 nodes were"
 }
 
 func catalogueOf(l Language) *catalogue {
@@ -82,28 +104,41 @@ func catalogueOf(l Language) *catalogue {
 
 // duration is precise enough to act on: two units at most, seconds only within ten minutes.
 func (c *catalogue) duration(d time.Duration) string {
-	u := c.units
-	s := int64(d / time.Second)
+	const second, minute, hour, day = 0, 1, 2, 3
+	s := int(d / time.Second)
 	switch {
 	case s < 1:
-		return u.less
+		return c.less
 	case s < 60:
-		return amount(s, u.second, 0, "")
+		return c.amount(s, second, 0)
 	case s < 10*60:
-		return amount(s/60, u.minute, s%60, u.second)
+		return c.amount(s/60, minute, s%60)
 	case s < 60*60:
-		return amount(s/60, u.minute, 0, "")
+		return c.amount(s/60, minute, 0)
 	case s < 24*60*60:
-		return amount(s/3600, u.hour, s/60%60, u.minute)
+		return c.amount(s/3600, hour, s/60%60)
 	}
-	return amount(s/86400, u.day, s/3600%24, u.hour)
+	return c.amount(s/86400, day, s/3600%24)
 }
 
-func amount(a int64, unitA string, b int64, unitB string) string {
-	if b == 0 {
-		return fmt.Sprintf("%d %s", a, unitA)
+// amount is a number of one unit, and a number of the next smaller one.
+func (c *catalogue) amount(a, unit, rest int) string {
+	if rest == 0 {
+		return c.units[unit](a)
 	}
-	return fmt.Sprintf("%d %s %d %s", a, unitA, b, unitB)
+	return c.units[unit](a) + " " + c.units[unit-1](rest)
+}
+
+// grouped separates the digits of a large number in threes.
+func grouped(n int, separator string) string {
+	s := strconv.Itoa(n)
+	if n < 10_000 {
+		return s
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + separator + s[i:]
+	}
+	return s
 }
 
 // moment shows a time with its zone. Zones without a name of their own are shown as their offset.
@@ -114,6 +149,23 @@ func (c *catalogue) moment(t time.Time, loc *time.Location) string {
 		zone = "UTC" + zone
 	}
 	return t.Format(c.timeLayout) + " " + zone
+}
+
+// clock shows when on its day a time is.
+func (c *catalogue) clock(t time.Time, loc *time.Location) string { return t.In(loc).Format("15:04") }
+
+// stretch shows a stretch of time, with its day only once where it is one.
+func (c *catalogue) stretch(from, to time.Time, loc *time.Location) string {
+	from, to = from.In(loc), to.In(loc)
+	const day = time.DateOnly
+	switch {
+	case to.Sub(from) < time.Minute:
+		return c.moment(to, loc)
+	case from.Format(day) == to.Format(day) && from.Format("MST") == to.Format("MST"):
+		_, clock, _ := strings.Cut(c.moment(to, loc), " ")
+		return from.Format(c.timeLayout) + " – " + clock
+	}
+	return c.moment(from, loc) + " – " + c.moment(to, loc)
 }
 
 // pluralRussian chooses among the forms for 1, 2 and 5.

@@ -81,7 +81,68 @@ var english = catalogue{
 		"400": "malformed", "401": "wrong or missing token", "403": "token of another node",
 		"413": "too large", "429": "too many", "503": "NATS was away",
 	},
-	units:  durationUnits{less: "less than 1 s", second: "s", minute: "min", hour: "h", day: "d"},
-	nodes:  func(n int) string { return fmt.Sprintf("of %d %s", n, pluralEnglish(n, "node", "nodes")) },
-	marked: func(n int) string { return fmt.Sprintf("%d %s", n, pluralEnglish(n, "node", "nodes")) },
+	less:  "less than a second",
+	units: [4]func(int) string{manyEnglish("second"), manyEnglish("minute"), manyEnglish("hour"), manyEnglish("day")},
+	nodes: func(n int) string {
+		return fmt.Sprintf("of %s %s", numberEnglish(n), pluralEnglish(n, "node", "nodes"))
+	},
+	marked: func(n int) string { return numberEnglish(n) + " " + pluralEnglish(n, "node", "nodes") },
+
+	listTitle:    "Gensyn: %s",
+	summaryTitle: "📊 Gensyn nodes, the last day",
+	flapping:     "🔁 Gensyn node FLAPPING",
+	flapped:      "🔁 Gensyn node was FLAPPING",
+	still: map[node.State]string{
+		node.Down: "⏰ Gensyn node still DOWN", node.Lost: "⏰ Gensyn node still LOST", node.Degraded: "⏰ Gensyn node still DEGRADED",
+	},
+	short: map[node.State]string{
+		node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST",
+	},
+	counts: map[node.State]func(int) string{
+		node.Up: countEnglish("UP"), node.Degraded: countEnglish("DEGRADED"), node.Down: countEnglish("DOWN"), node.Lost: countEnglish("LOST"),
+	},
+	countNew:   countEnglish("new"),
+	countBack:  func(n int) string { return numberEnglish(n) + pluralEnglish(n, " was", " were") + " down meanwhile" },
+	countOther: func(n int) string { return numberEnglish(n) + pluralEnglish(n, " other alert", " other alerts") },
+
+	upAfter:        "UP after %s",
+	wasDown:        "UP again, was down for %s",
+	again:          "%s again",
+	stillSince:     "%s for %s",
+	silentLine:     "silent for %s",
+	newLine:        "new, %s",
+	returnedLine:   "deleted, still sending",
+	doubledLine:    "several senders use its NODE_ID",
+	wasSilenced:    "It was silenced until now.",
+	flappingLine:   "flapping: %s from %s to %s, now %s",
+	flappedLine:    "was flapping: %s from %s to %s, now %s",
+	flappingAdvice: "It is told again, as a sum, once it has been steady for 30 minutes, else every 6 hours.",
+	changes:        func(n int) string { return numberEnglish(n) + " " + pluralEnglish(n, "change", "changes") },
+	changesLabel:   "Changes",
+	changesField:   "%s, from %s to %s",
+	changesSpan:    "%s from %s to %s",
+	flapsNow:       "flapping, now %s",
+	decimal:        ".",
+	now:            "Now",
+	since:          "Since",
+	ownNetwork:     "The monitor's own network may be at fault: %s of %s nodes fell silent within 5 minutes.",
+	others:         "for other reasons",
+	record:         "All of them are in the record.",
+	first:          "First",
+	remind:         "⏰ Gensyn: still %s",
+	uptime:         "Uptime",
+	worst:          "Worst",
+	allDay:         "Every node was up all day.",
+	total:          "Nodes",
+	number:         numberEnglish,
 }
+
+func manyEnglish(unit string) func(int) string {
+	return func(n int) string { return fmt.Sprintf("%d %s", n, pluralEnglish(n, unit, unit+"s")) }
+}
+
+func countEnglish(what string) func(int) string {
+	return func(n int) string { return numberEnglish(n) + " " + what }
+}
+
+func numberEnglish(n int) string { return grouped(n, ",") }

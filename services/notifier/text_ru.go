@@ -81,11 +81,72 @@ var russian = catalogue{
 		"400": "с ошибкой", "401": "неверный токен или без токена", "403": "токен другого узла",
 		"413": "слишком большие", "429": "слишком частые", "503": "не было NATS",
 	},
-	units: durationUnits{less: "меньше 1 с", second: "с", minute: "мин", hour: "ч", day: "дн."},
-	nodes: func(n int) string {
-		return fmt.Sprintf("из %d %s", n, pluralRussian(n, "узла", "узлов", "узлов"))
+	less: "меньше секунды",
+	// After verbs of duration, "молчит", "длился": in the accusative.
+	units: [4]func(int) string{
+		manyRussian("секунду", "секунды", "секунд"), manyRussian("минуту", "минуты", "минут"),
+		manyRussian("час", "часа", "часов"), manyRussian("день", "дня", "дней"),
 	},
-	marked: func(n int) string {
-		return fmt.Sprintf("%d %s", n, pluralRussian(n, "узел", "узла", "узлов"))
+	nodes:  func(n int) string { return "из " + countRussian("узла", "узлов", "узлов")(n) },
+	marked: countRussian("узел", "узла", "узлов"),
+
+	listTitle:    "Gensyn: %s",
+	summaryTitle: "📊 Узлы Gensyn за сутки",
+	flapping:     "🔁 Узел Gensyn НЕСТАБИЛЕН",
+	flapped:      "🔁 Узел Gensyn БЫЛ НЕСТАБИЛЕН",
+	still: map[node.State]string{
+		node.Down: "⏰ Узел Gensyn всё ещё НЕ РАБОТАЕТ", node.Lost: "⏰ Узел Gensyn: всё ещё НЕТ СВЯЗИ",
+		node.Degraded: "⏰ Узел Gensyn всё ещё СБОИТ",
 	},
+	short: map[node.State]string{
+		node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ",
+	},
+	counts: map[node.State]func(int) string{
+		node.Up: countRussian("РАБОТАЕТ", "РАБОТАЮТ", "РАБОТАЮТ"), node.Degraded: countRussian("СБОИТ", "СБОЯТ", "СБОЯТ"),
+		node.Down: countRussian("НЕ РАБОТАЕТ", "НЕ РАБОТАЮТ", "НЕ РАБОТАЮТ"), node.Lost: countRussian("БЕЗ СВЯЗИ", "БЕЗ СВЯЗИ", "БЕЗ СВЯЗИ"),
+	},
+	countNew:   countRussian("новый", "новых", "новых"),
+	countBack:  countRussian("тем временем не работал", "тем временем не работали", "тем временем не работали"),
+	countOther: countRussian("другое сообщение", "других сообщения", "других сообщений"),
+
+	upAfter:        "РАБОТАЕТ, инцидент длился %s",
+	wasDown:        "снова РАБОТАЕТ, не работал %s",
+	again:          "снова %s",
+	stillSince:     "%s уже %s",
+	silentLine:     "молчит %s",
+	newLine:        "новый, %s",
+	returnedLine:   "удалён, но всё ещё шлёт сигналы",
+	doubledLine:    "его NODE_ID у нескольких отправителей",
+	wasSilenced:    "До сих пор о нём не сообщалось: он был заглушён.",
+	flappingLine:   "нестабилен: %s с %s по %s, сейчас %s",
+	flappedLine:    "был нестабилен: %s с %s по %s, сейчас %s",
+	flappingAdvice: "Итог придёт, когда 30 минут не будет изменений, а иначе каждые 6 часов.",
+	changes:        countRussian("изменение", "изменения", "изменений"),
+	changesLabel:   "Изменения",
+	changesField:   "%s, с %s по %s",
+	changesSpan:    "%s с %s по %s",
+	flapsNow:       "нестабилен, сейчас %s",
+	decimal:        ",",
+	now:            "Сейчас",
+	since:          "Началось",
+	ownNetwork:     "Возможно, дело в сети самого монитора: за 5 минут замолчали %s из %s узлов.",
+	others:         "по другим причинам",
+	record:         "Все они есть в записях монитора.",
+	first:          "Первые",
+	remind:         "⏰ Gensyn: всё ещё %s",
+	uptime:         "Работали",
+	worst:          "Хуже всех",
+	allDay:         "Все узлы работали весь день.",
+	total:          "Узлы",
+	number:         numberRussian,
 }
+
+func manyRussian(one, two, five string) func(int) string {
+	return func(n int) string { return fmt.Sprintf("%d %s", n, pluralRussian(n, one, two, five)) }
+}
+
+func countRussian(one, two, five string) func(int) string {
+	return func(n int) string { return numberRussian(n) + " " + pluralRussian(n, one, two, five) }
+}
+
+func numberRussian(n int) string { return grouped(n, "\u00a0") }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/webhook"
 )
@@ -22,6 +23,7 @@ func (c Config) Apply(o *Options, log zerolog.Logger) (closeSender func(), err e
 		return nil, err
 	}
 	o.PublicURL, o.Log = c.PublicURL, log
+	o.Routes, o.Reminders, o.DailySummary = c.Routes, c.Reminders, c.Summary
 	closeDeadman := func() {}
 	if c.DeadmanURL != "" {
 		d := NewDeadmanURL(c.DeadmanURL)
@@ -40,18 +42,18 @@ func (c Config) senders(o *Options, log zerolog.Logger) (closeSenders func()) {
 		return func() {}
 	}
 	closeSenders = func() {}
-	var client *telegram.Client
 	if c.Telegram() {
-		client = telegram.New(telegram.Options{URL: c.TelegramURL, Token: c.Token, Log: log})
+		client := telegram.New(telegram.Options{URL: c.TelegramURL, Token: c.Token, Log: log})
 		o.Sender, o.Chats, closeSenders = client, slices.Clone(c.ChatIDs), client.Close
 		if c.BotCommands {
-			o.Bot = client
+			o.Bot, o.Sender = client, buttoned{client, o.Language}
 		}
 	}
 	if c.WebhookURL != "" {
 		hook := webhook.New(webhook.Options{URL: c.WebhookURL, Secret: c.WebhookSecret})
 		closeTelegram := closeSenders
-		o.Sender, o.Chats = router{telegram: client, hook: hook}, append(o.Chats, webhook.Chat)
+		o.Sender, o.Everything = router{telegram: o.Sender, hook: hook}, []string{webhook.Chat}
+		o.Renderers = map[string]Renderer{webhook.Chat: hookRenderer(c.PublicURL)}
 		closeSenders = func() { hook.Close(); closeTelegram() }
 	}
 	return closeSenders
@@ -59,37 +61,33 @@ func (c Config) senders(o *Options, log zerolog.Logger) (closeSenders func()) {
 
 // router sends by the name of the chat.
 type router struct {
-	telegram *telegram.Client // nil when there is no Telegram
+	telegram Sender // nil when there is no Telegram
 	hook     Sender
 }
 
 // Send implements Sender.
 func (r router) Send(ctx context.Context, chat, text string, replyTo int64) (int64, error) {
-	if chat == webhook.Chat {
+	switch {
+	case chat == webhook.Chat:
 		return r.hook.Send(ctx, chat, text, replyTo)
+	case r.telegram == nil:
+		return 0, errors.New("there is no Telegram to tell " + chat)
 	}
-	return r.SendMessage(ctx, telegram.Message{Chat: chat, HTML: text, ReplyTo: replyTo})
+	return r.telegram.Send(ctx, chat, text, replyTo)
 }
 
-// SendMessage implements buttonSender.
-func (r router) SendMessage(ctx context.Context, m telegram.Message) (int64, error) {
-	if r.telegram == nil {
-		return 0, errors.New("there is no Telegram to tell " + m.Chat)
+// SendFailure implements FailureSender.
+func (r router) SendFailure(ctx context.Context, n nodestore.Notification) (int64, error) {
+	if s, ok := r.telegram.(FailureSender); ok && n.Chat != webhook.Chat {
+		return s.SendFailure(ctx, n)
 	}
-	return r.telegram.SendMessage(ctx, m)
+	return r.Send(ctx, n.Chat, n.Text, n.ReplyTo)
 }
 
-// MovedTo implements mover.
+// MovedTo implements Mover.
 func (r router) MovedTo(chat string) string {
-	if r.telegram == nil {
-		return ""
+	if m, ok := r.telegram.(Mover); ok && chat != webhook.Chat {
+		return m.MovedTo(chat)
 	}
-	return r.telegram.MovedTo(chat)
-}
-
-// SetMoved implements mover.
-func (r router) SetMoved(chat, to string) {
-	if r.telegram != nil {
-		r.telegram.SetMoved(chat, to)
-	}
+	return ""
 }

@@ -129,7 +129,7 @@ func freezeTold(t *testing.T, d *database) {
 	c.collect(t)
 	n, err := d.Freeze(t.Context(), c.ChatLease, draft("<b>n</b> & Узел", 77, first))
 	must(t, err)
-	if want := (nodestore.Notification{ID: n.ID, Chat: "chat", Text: "<b>n</b> & Узел", ReplyTo: 77}); n != want || n.ID == 0 {
+	if want := (nodestore.Notification{ID: n.ID, Chat: "chat", Text: "<b>n</b> & Узел", ReplyTo: 77, Alerts: 1}); n != want || n.ID == 0 {
 		t.Errorf("notification %+v, want %+v", n, want)
 	}
 	c.wantWaiting(t, second)

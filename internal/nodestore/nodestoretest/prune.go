@@ -1,15 +1,18 @@
 package nodestoretest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
 var pruneChecks = []check{
 	{"old events are pruned, the oldest first", pruneOld},
 	{"deliveries and notifications go with their events", pruneDeliveries},
+	{"what people said, and reminders, are pruned once their incident is over", pruneRest},
 }
 
 // gap is how far apart in time an old and a new event are, enough for a busy machine to hit the middle.
@@ -92,4 +95,49 @@ func pruneDeliveries(t *testing.T, d *database) {
 	id := o.tell(t, change("p", node.Up, node.Down))
 	c.collect(t)
 	c.wantWaiting(t, id)
+}
+
+func pruneRest(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	c := join(t, d, "chat")
+	o.commitNodes(t, node.Node{ID: "n", State: node.Down, Incident: 5})
+	now := time.Now()
+	_, err := d.AddSilence(t.Context(), nodestore.Silence{Scope: nodestore.ScopeAll, From: now.Add(-long), Until: now.Add(-time.Minute)})
+	must(t, err)
+	_, err = d.Acknowledge(t.Context(), "n", 5, "ann")
+	must(t, err)
+	frozen := make(map[string]nodestore.Notification)
+	for name, draft := range map[string]nodestore.Draft{
+		"a reminder": {Reminders: []nodestore.Reminder{{NodeID: "n", Incident: 5, Nth: 1}}}, "a summary": {Summary: "2026-03-01"},
+	} {
+		n, err := d.Freeze(t.Context(), c.ChatLease, draft)
+		must(t, err)
+		must(t, d.Told(t.Context(), c.ChatLease, n.ID, 1))
+		frozen[name] = n
+	}
+	there := func(name string) bool {
+		_, err := d.Notification(t.Context(), frozen[name].ID)
+		if err != nil && !errors.Is(err, nodestore.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	prune := func() (silences, acknowledgements int) {
+		_, err := d.Prune(t.Context(), o.Lease, 0, 10)
+		must(t, err)
+		quiet, err := d.Silences(t.Context(), now.Add(-long))
+		must(t, err)
+		acks, err := d.Acknowledgements(t.Context(), []string{"n"})
+		must(t, err)
+		return len(quiet), len(acks)
+	}
+	if quiet, acks := prune(); quiet != 0 || acks != 1 || !there("a reminder") || there("a summary") {
+		t.Errorf("while the incident lasts: %d silences, %d acknowledgements, reminder %v, summary %v", quiet, acks, there("a reminder"), there("a summary"))
+	}
+	o.commitNodes(t, node.Node{ID: "n", State: node.Up})
+	prune()
+	o.commitNodes(t, node.Node{ID: "n", State: node.Down, Incident: 5})
+	if _, acks := prune(); acks != 0 || there("a reminder") {
+		t.Errorf("after the incident: %d acknowledgements, reminder %v", acks, there("a reminder"))
+	}
 }

@@ -126,7 +126,7 @@ func (s Store) Prune(ctx context.Context, l nodestore.Lease, age time.Duration, 
 			}
 		}
 		n = len(old)
-		return nil
+		return forgetRest(ctx, tx, age)
 	})
 	if err != nil {
 		return 0, err
@@ -148,6 +148,25 @@ func forget(ctx context.Context, tx session, events []any) error {
 	for ids := range slices.Chunk(told, chunk) {
 		if _, err := tx.exec(ctx, `DELETE FROM notifications WHERE id IN (`+placeholders(1, len(ids))+`)
 			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = notifications.id)`, ids...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetRest deletes what is as old and hangs on no event: notifications that told no alerts, and what people said. What
+// is about an incident that lasts is kept.
+func forgetRest(ctx context.Context, tx session, age time.Duration) error {
+	for _, query := range []string{
+		`DELETE FROM notifications WHERE told_at < {now} - $1
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = notifications.id)
+			AND NOT EXISTS (SELECT 1 FROM reminders r JOIN nodes n ON n.id = r.node_id AND n.incident = r.incident
+				WHERE r.notification = notifications.id)`,
+		`DELETE FROM silences WHERE until_at < {now} - $1`,
+		`DELETE FROM acknowledgements WHERE at < {now} - $1 AND NOT EXISTS (SELECT 1 FROM nodes n
+			WHERE n.id = acknowledgements.node_id AND n.incident = acknowledgements.incident)`,
+	} {
+		if _, err := tx.exec(ctx, query, int64(age)); err != nil {
 			return err
 		}
 	}

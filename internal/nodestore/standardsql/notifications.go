@@ -15,10 +15,10 @@ import (
 // errNotFrozen answers Told and Failed about a notification that does not wait to be told.
 var errNotFrozen = errors.New("it is not the chat's frozen notification")
 
-const notificationColumns = `id, chat, html, reply_to, attempts, node_id, incident`
+const notificationColumns = `id, chat, html, reply_to, attempts, alerts, node_id, incident`
 
 func notificationFields(n *nodestore.Notification) []any {
-	return []any{&n.ID, &n.Chat, &n.Text, &n.ReplyTo, &n.Attempts, &n.NodeID, &n.Incident}
+	return []any{&n.ID, &n.Chat, &n.Text, &n.ReplyTo, &n.Attempts, &n.Alerts, &n.NodeID, &n.Incident}
 }
 
 // Frozen implements nodestore.Deliveries.
@@ -106,7 +106,8 @@ func (s Store) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) (o
 // Freeze implements nodestore.Deliveries.
 func (s Store) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.Draft) (nodestore.Notification, error) {
 	n := nodestore.Notification{
-		Chat: l.Chat, Text: Clean(d.Text), ReplyTo: d.ReplyTo, NodeID: Clean(d.NodeID), Incident: d.Incident,
+		Chat: l.Chat, Text: Clean(d.Text), ReplyTo: d.ReplyTo, Alerts: d.Alerts,
+		NodeID: Clean(d.NodeID), Incident: d.Incident,
 	}
 	err := s.write(ctx, "freeze a notification", func(tx session) error {
 		if err := chatLease(l).hold(ctx, tx); err != nil {

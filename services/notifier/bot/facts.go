@@ -27,6 +27,7 @@ type Reads interface {
 	Silences(ctx context.Context, now time.Time) ([]nodestore.Silence, error)
 	Acknowledgements(ctx context.Context, nodeIDs []string) (map[string]nodestore.Acknowledgement, error)
 	Notification(ctx context.Context, id int64) (nodestore.Notification, error)
+	ChatLeases(ctx context.Context) ([]nodestore.ChatLease, error)
 }
 
 // facts are what a command is decided from.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,7 +37,6 @@ type Client interface {
 	SendMessage(ctx context.Context, m telegram.Message) (int64, error)
 	Answer(ctx context.Context, pressed, text string) error
 	EditButtons(ctx context.Context, chat string, message int64, buttons [][]telegram.Button) error
-	MovedTo(chat string) string
 }
 
 // Options are what the bot needs.
@@ -239,7 +239,10 @@ func (s *Service) refused(ctx context.Context, h *holder, err error, failures in
 // handle does what an update asks for. Its error is one of the store, or of the lease.
 func (s *Service) handle(ctx context.Context, h *holder, u telegram.Update) error {
 	now := s.o.Now()
-	c, ok := s.ours(u)
+	c, ok, err := s.ours(ctx, u)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return s.note(ctx, h, u)
 	}
@@ -272,27 +275,27 @@ func (s *Service) note(ctx context.Context, h *holder, u telegram.Update) error 
 	}
 }
 
-// ours reads a command, if the update is one and comes from one of our chats.
-func (s *Service) ours(u telegram.Update) (command, bool) {
+// ours reads a command, if the update is one and comes from one of our chats, or from what one has become.
+func (s *Service) ours(ctx context.Context, u telegram.Update) (command, bool, error) {
 	c, ok := parse(u, s.me.Username)
-	if !ok {
-		return c, false
+	if !ok || c.allowed(s.o.Chats) {
+		return c, ok, nil
 	}
-	chats := s.o.Chats
-	for _, name := range s.o.Chats {
-		if to := s.o.Client.MovedTo(name); to != "" {
-			chats = append(chats[:len(chats):len(chats)], to)
+	leases, err := s.o.Store.ChatLeases(ctx)
+	if err != nil {
+		return c, false, err
+	}
+	for _, l := range leases {
+		if l.MovedTo != "" && slices.Contains(s.o.Chats, l.Chat) && c.allowed([]string{l.MovedTo}) {
+			return c, true, nil
 		}
-	}
-	if c.allowed(chats) {
-		return c, true
 	}
 	if len(s.foreign) < 100 && !s.foreign[c.chat] {
 		s.foreign[c.chat] = true
 		s.o.Log.Warn().Str("chat", c.chat).Str("by", c.by).
 			Msg("a command came from a chat that is not in TELEGRAM_CHAT_ID or ROUTES: it is not answered")
 	}
-	return c, false
+	return c, false, nil
 }
 
 // decide gathers and decides. An update at which this program panics must not hold up those behind it.

@@ -408,3 +408,28 @@ func TestAnUpdateThatPanicsHoldsUpNothing(t *testing.T) {
 		t.Errorf("log:\n%s", w.log)
 	}
 }
+
+// A group that became a supergroup goes on commanding, though the configuration has its old id.
+func TestCommandsFromWhatAChatHasBecome(t *testing.T) {
+	w := newWorld(t)
+	l, err := w.store.AcquireChat(t.Context(), "7", "notifier", time.Minute, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.MoveChat(t.Context(), l, "-1007"); err != nil {
+		t.Fatal(err)
+	}
+	other, err := w.store.AcquireChat(t.Context(), "8", "notifier", time.Minute, time.Hour) // not configured here
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.MoveChat(t.Context(), other, "-1008"); err != nil {
+		t.Fatal(err)
+	}
+	w.start(t, "a", w.store)
+	w.fake.Say("-1008", 0, "eve", "/help")
+	w.fake.Say("-1007", 0, "bob", "/help")
+	if all := w.answered(t, "/unsilence ID"); len(all) != 2 || all[1].Chat != "-1007" {
+		t.Errorf("%+v", all)
+	}
+}

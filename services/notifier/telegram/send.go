@@ -128,19 +128,6 @@ func (c *Client) MovedTo(chat string) string {
 	return of.String()
 }
 
-// SetMoved makes the client send to the new chat what is for the old one, as MovedTo said at another time.
-func (c *Client) SetMoved(chat, to string) {
-	of, err := ParseChat(chat)
-	moved, err2 := ParseChat(to)
-	id, err3 := strconv.ParseInt(moved.ID, 10, 64)
-	if err != nil || err2 != nil || err3 != nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.moved[of.ID] = id
-}
-
 // current is the chat's id as Telegram knows it now.
 func (c *Client) current(id string) any {
 	c.mu.Lock()

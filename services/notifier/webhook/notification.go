@@ -19,7 +19,7 @@ const (
 	Alerts   Kind = "alerts"   // events: Alerts has all of them
 	Digest   Kind = "digest"   // many events: Digest counts them, Alerts has the first
 	Reminder Kind = "reminder" // nodes that are still down: Alerts has their failures
-	Summary  Kind = "summary"  // of a day: Digest counts nodes
+	Daily    Kind = "summary"  // of a day: Digest counts nodes by the state they are in, Summary has the rest
 	Test     Kind = "test"     // nothing happened
 )
 
@@ -31,14 +31,17 @@ type Notification struct {
 	At      time.Time `json:"at"` // when it was written
 	Alerts  []Alert   `json:"alerts"`
 	Digest  *Counts   `json:"digest,omitempty"`
-	Text    string    `json:"text,omitempty"` // what happened, in the monitor's language, where the alerts do not say all
-	Page    string    `json:"page,omitempty"` // the monitor's page
+	Summary *Day      `json:"summary,omitempty"`
+	// Suspect: so many nodes fell silent together that the monitor's own network may be at fault.
+	Suspect bool   `json:"suspect,omitempty"`
+	Text    string `json:"text,omitempty"` // what happened, in the monitor's language, where the alerts do not say all
+	Page    string `json:"page,omitempty"` // the monitor's page
 }
 
 // Alert is one event. Fields that say nothing are left out, but for those that every alert has.
 type Alert struct {
-	ID     string            `json:"id"`   // of the event: for ever the same
-	Kind   string            `json:"kind"` // joined, changed, deleted, doubled; of the monitor: blind, deaf, hearing, stalled, outdated
+	ID     string            `json:"id,omitempty"` // of the event: for ever the same; none in a reminder
+	Kind   string            `json:"kind"`         // joined, changed, deleted, doubled; of the monitor: blind, deaf, hearing, stalled, outdated
 	NodeID string            `json:"node_id,omitempty"`
 	Name   string            `json:"name,omitempty"`
 	IP     string            `json:"ip,omitempty"`
@@ -54,7 +57,12 @@ type Alert struct {
 	Since     time.Time `json:"since,omitzero"`      // where lasted_sec counts from
 	LastedSec int64     `json:"lasted_sec,omitzero"` // of an incident, a silence, a span
 
-	Changes int            `json:"changes,omitempty"` // how often the node changed, when this is the last of several changes
+	// Changes is how many alerts this stands for, the last of them, when it is more than one; First is when the first was.
+	Changes int       `json:"changes,omitempty"`
+	First   time.Time `json:"first,omitzero"`
+	Back    bool      `json:"back,omitempty"` // it is up again, and its failure was not told
+	Mark    string    `json:"mark,omitempty"` // flapping: its next changes are summed up; flapped: this is such a sum; silenced: it was
+
 	Nodes   int            `json:"nodes,omitempty"`   // of a deaf monitor: how many nodes it heard before
 	Refused map[string]int `json:"refused,omitempty"` // likewise: requests that were refused since, by status
 	By      string         `json:"by,omitempty"`      // who deleted the node
@@ -62,12 +70,25 @@ type Alert struct {
 
 // Counts are those of a digest or a summary.
 type Counts struct {
-	Alerts  int            `json:"alerts"`
-	Nodes   int            `json:"nodes"`
-	States  map[string]int `json:"states"`  // nodes by the state they are in now
-	Reasons map[string]int `json:"reasons"` // of nodes that are not up
-	// Suspect: so many nodes fell silent together that the monitor's own network may be at fault.
-	Suspect bool `json:"suspect,omitempty"`
+	Alerts  int            `json:"alerts,omitempty"`  // that are told by it
+	Entries int            `json:"entries"`           // nodes and, of a digest, kinds of monitor events
+	States  map[string]int `json:"states"`            // entries by state; "back" is up again, not told of meanwhile; of the monitor by kind
+	Reasons map[string]int `json:"reasons,omitempty"` // of nodes that are not up, the most frequent ones
+}
+
+// Day is how nodes did during a day.
+type Day struct {
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	Uptime float64   `json:"uptime"` // of all nodes, from 0 to 1, without what the monitor could not see
+	Worst  []Uptime  `json:"worst,omitempty"`
+}
+
+// Uptime is how one node did.
+type Uptime struct {
+	NodeID string  `json:"node_id"`
+	Name   string  `json:"name,omitempty"`
+	Uptime float64 `json:"uptime"`
 }
 
 // Render is the notification as it is posted, and as it is frozen until then. It gives it its version and its id: that

@@ -90,17 +90,21 @@ func notifications() map[string]Notification {
 	lost := Alert{ID: "1:0:513:0", Kind: "changed", NodeID: "rig-8", From: "up", To: "lost", Reason: "silent",
 		At: noon.Add(3 * time.Minute), Found: noon.Add(3 * time.Minute), Since: noon, LastedSec: 180}
 	up := Alert{ID: "1:0:900:2", Kind: "changed", NodeID: "rig-8", From: "lost", To: "up", At: noon.Add(time.Hour),
-		Found: noon.Add(time.Hour), Since: noon.Add(3 * time.Minute), LastedSec: 57 * 60, Changes: 3}
+		Found: noon.Add(time.Hour), Since: noon.Add(3 * time.Minute), LastedSec: 57 * 60, Changes: 3,
+		First: noon.Add(10 * time.Minute), Back: true, Mark: "flapped"}
 	deaf := Alert{ID: "1:0:77:0", Kind: "deaf", At: noon, Found: noon, Since: noon.Add(-90 * time.Second), LastedSec: 90,
 		Nodes: 25, Refused: map[string]int{"401": 412}}
 	all := map[string]Notification{
-		"down":     {Kind: Alerts, Alerts: []Alert{down}, Page: "https://nodes.example.org/?a=1&b=2"},
-		"several":  {Kind: Alerts, Alerts: []Alert{lost, up}},
-		"monitor":  {Kind: Alerts, Alerts: []Alert{deaf}},
-		"reminder": {Kind: Reminder, Alerts: []Alert{down}},
-		"test":     {Kind: Test, Text: "Gensyn Monitor test message"},
-		"digest": {Kind: Digest, Alerts: []Alert{lost}, Digest: &Counts{Alerts: 10040, Nodes: 10000,
-			States: map[string]int{"lost": 9990, "up": 10}, Reasons: map[string]int{"silent": 9990}, Suspect: true}},
+		"down":    {Kind: Alerts, Alerts: []Alert{down}, Page: "https://nodes.example.org/?a=1&b=2"},
+		"several": {Kind: Alerts, Alerts: []Alert{lost, up}},
+		"monitor": {Kind: Alerts, Alerts: []Alert{deaf}},
+		"reminder": {Kind: Reminder, Digest: &Counts{Entries: 1, States: map[string]int{"down": 1}},
+			Alerts: []Alert{{Kind: "changed", NodeID: "rig-7", To: "down", Reason: "no_screen", At: noon, Since: noon, LastedSec: 7200}}},
+		"test": {Kind: Test, Text: "Gensyn Monitor test message"},
+		"digest": {Kind: Digest, Alerts: []Alert{lost}, Suspect: true, Digest: &Counts{Alerts: 10040, Entries: 10000,
+			States: map[string]int{"lost": 9990, "back": 10}, Reasons: map[string]int{"silent": 9990}}},
+		"summary": {Kind: Daily, Digest: &Counts{Entries: 5, States: map[string]int{"up": 4, "lost": 1}},
+			Summary: &Day{From: noon.Add(-24 * time.Hour), To: noon, Uptime: 0.984375, Worst: []Uptime{{"rig-8", "Eight", 0.875}}}},
 	}
 	for name, n := range all {
 		n.At = noon.Add(2 * time.Hour)
