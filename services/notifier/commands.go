@@ -2,7 +2,6 @@ package notifier
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
@@ -14,7 +13,7 @@ import (
 func newBot(o Options) (*bot.Service, error) {
 	c := catalogueOf(o.Language)
 	return bot.New(bot.Options{
-		ID: o.ID, Store: o.BotStore, Client: o.Bot, Chats: commandable(o.told), Language: string(o.Language), Page: o.PublicURL,
+		ID: o.ID, Store: o.BotStore, Client: o.Bot, Chats: o.told, Language: string(o.Language), Page: o.PublicURL,
 		Format: bot.Format{
 			Duration: c.duration,
 			Moment:   func(t time.Time) string { return c.moment(t, o.Location) },
@@ -23,14 +22,6 @@ func newBot(o Options) (*bot.Service, error) {
 			Covers:   covers,
 		},
 		Log: o.Log.With().Str("what", "commands").Logger(), Now: o.Now,
-	})
-}
-
-// commandable are the chats that commands are taken from.
-func commandable(chats []string) []string {
-	return slices.DeleteFunc(slices.Clone(chats), func(name string) bool {
-		_, err := telegram.ParseChat(name)
-		return err != nil
 	})
 }
 

@@ -167,6 +167,19 @@ func TestNoErrorHoldsTheToken(t *testing.T) {
 	}
 }
 
+// What answers need not be Telegram, and may repeat what it was asked.
+func TestAnEchoOfTheTokenIsNotShown(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"ok": false, "error_code": 400, "description": "bad " + r.URL.Path})
+	}))
+	defer s.Close()
+	_, err := clientOf(t, s.URL, "99:very-secret", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
+	if err == nil || strings.Contains(err.Error(), "very-secret") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestARefusedConnectionMayBeTriedAgain(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()

@@ -119,6 +119,7 @@ func TestUpdatesAreWaitedFor(t *testing.T) {
 	for fake.Polls() == 0 {
 		time.Sleep(time.Millisecond)
 	}
+	time.Sleep(600 * time.Millisecond) // other calls would have been given up by now
 	fake.Say("-5", 0, "bob", "/help")
 	if updates := <-got; len(updates) != 1 {
 		t.Errorf("%+v", updates)
