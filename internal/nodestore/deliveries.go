@@ -28,7 +28,8 @@ const (
 	GivenUp  = "given up" // its chat was retired for long
 )
 
-// Notification is one message to one chat. Once frozen its text never changes: after a crash the same is sent again.
+// Notification is one message to one chat. Once frozen its text never changes: after a crash the same is sent again. Only
+// one that certainly was not accepted may be thawed, so that one message tells what has happened since, too.
 type Notification struct {
 	ID       int64
 	Chat     string
@@ -215,6 +216,8 @@ type Deliveries interface {
 	Told(ctx context.Context, l ChatLease, notification, messageID int64) error
 	// Failed records that an attempt at the notification failed, in words for people.
 	Failed(ctx context.Context, l ChatLease, notification int64, reason string) error
+	// Thaw undoes Freeze, for a notification that certainly reached nobody: what it was to tell waits again.
+	Thaw(ctx context.Context, l ChatLease, notification int64) error
 	// Burdens are the messages that were told to the chat within the given time, oldest first.
 	Burdens(ctx context.Context, l ChatLease, within time.Duration) ([]Burden, error)
 

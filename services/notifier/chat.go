@@ -38,11 +38,25 @@ type chat struct {
 
 	// accepted is what Telegram took last. It stays true when the lease is lost, and when the database loses the note.
 	accepted *accepted
+	// unsent is a notification of which every attempt certainly failed: it may still become another message.
+	unsent unsent
+	thawed bool // it was taken back, and what it was to tell will be in the next one
 	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
 	// make Telegram be asked sooner than it wished.
 	failures int       // attempts that failed in a row
 	next     time.Time // no attempt before
 	oldest   time.Time // found time of its oldest alert; zero when another process froze it
+}
+
+// unsent is a notification and how many attempts at it have certainly reached nobody.
+type unsent struct {
+	notification int64
+	attempts     int
+}
+
+// certain reports whether none of the attempts at a notification can have been accepted.
+func (u unsent) certain(n *nodestore.Notification) bool {
+	return u.notification == n.ID && u.attempts == n.Attempts
 }
 
 type accepted struct {

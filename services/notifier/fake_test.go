@@ -314,6 +314,21 @@ func (m *memory) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore.
 	return n, err
 }
 
+func (m *memory) Thaw(ctx context.Context, l nodestore.ChatLease, notification int64) error {
+	return m.do(ctx, "Thaw", l, func(c *memoryChat) error {
+		if c.frozen == nil || c.frozen.ID != notification {
+			return errors.New("not the frozen notification")
+		}
+		c.frozen = nil
+		for _, r := range c.rows {
+			if r.notification == notification {
+				r.notification = 0
+			}
+		}
+		return nil
+	})
+}
+
 func (m *memory) Told(ctx context.Context, l nodestore.ChatLease, notification, messageID int64) error {
 	return m.do(ctx, "Told", l, func(c *memoryChat) error {
 		if c.frozen == nil || c.frozen.ID != notification {

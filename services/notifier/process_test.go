@@ -190,6 +190,10 @@ func (p *process) Freeze(ctx context.Context, l nodestore.ChatLease, d nodestore
 	})
 }
 
+func (p *process) Thaw(ctx context.Context, l nodestore.ChatLease, notification int64) error {
+	return p.do(ctx, "thaw", func() error { return p.Deliveries.Thaw(ctx, l, notification) })
+}
+
 func (p *process) Told(ctx context.Context, l nodestore.ChatLease, notification, messageID int64) error {
 	return p.do(ctx, "told", func() error { return p.Deliveries.Told(ctx, l, notification, messageID) })
 }

@@ -81,11 +81,11 @@ func strikes(t *testing.T, ev *evaluator, chat string, n int, fault func(*proces
 		}
 	}
 	refusals := 1
-	telegram := newScript(func(int, string, string) error { // so that the note of a failure is a step, too
+	telegram := newScript(func(int, string, string) error { // so that the note of a failure, and thawing, are steps, too
 		mu.Lock()
 		defer mu.Unlock()
 		if refusals--; refusals == 0 {
-			return &telegram.Error{Words: "502"}
+			return &telegram.Error{Words: "wait", RetryAfter: 3 * time.Second}
 		}
 		return nil
 	})

@@ -44,6 +44,19 @@ func judge(err error, failures int, t Timing, random float64) verdict {
 	return v
 }
 
+// NotSent is an error of a sender that knows whether the message has left: when NotSent says so, nobody can have accepted
+// it, as when no connection was made.
+type NotSent interface {
+	error
+	NotSent() bool
+}
+
+// refused reports whether a message that failed so was certainly not accepted: it did not leave, or it was answered.
+func refused(err error, v verdict) bool {
+	var n NotSent
+	return v.class != "failed" || errors.As(err, &n) && n.NotSent()
+}
+
 // backoff doubles from first to most, and adds up to a quarter so that many do not come back at one moment.
 func backoff(first, most time.Duration, failures int, random float64) time.Duration {
 	d := float64(first) * math.Pow(2, float64(min(failures, 40)))

@@ -124,6 +124,11 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 	if now.Before(t.next) {
 		return t.next.Sub(now), nil
 	}
+	if n != nil && t.unsent.certain(n) && n.Attempts > 0 {
+		if n, err = t.thaw(ctx, n); err != nil {
+			return 0, err
+		}
+	}
 	if n != nil {
 		return t.paced(func() error { return t.attempt(ctx, *n) })
 	}
@@ -138,6 +143,17 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		return t.paced(func() error { return t.alert(ctx, alerts) })
 	}
 	return t.otherwise(ctx, now)
+}
+
+// thaw takes back a notification that reached nobody when more has happened since, so that one message tells all. It
+// returns the notification if it stays as it is.
+func (t *teller) thaw(ctx context.Context, n *nodestore.Notification) (*nodestore.Notification, error) {
+	more, err := t.o.Store.Waiting(ctx, t.lease, 1)
+	if err != nil || len(more) == 0 {
+		return n, err
+	}
+	t.thawed = true
+	return nil, t.o.Store.Thaw(ctx, t.lease, n.ID)
 }
 
 // otherwise tells what is told when no alert waits: reminders, then the daily summary.
@@ -217,15 +233,17 @@ func (t *teller) begin(ctx context.Context, telling Telling, draft func(text str
 		return err
 	}
 	d := draft(text)
-	t.forget()
-	t.oldest = oldest
+	if !t.thawed { // else it is one more attempt
+		t.forget()
+	}
+	t.thawed, t.oldest = false, oldest
 	crashpoint.Here("notifier.freeze")
 	n, err := t.o.Store.Freeze(ctx, t.lease, d)
 	if err != nil {
 		return err
 	}
 	crashpoint.Here("notifier.frozen")
-	t.metrics.alerts.WithLabelValues(t.name).Add(float64(d.Alerts))
+	t.unsent = unsent{notification: n.ID}
 	return t.attempt(ctx, n)
 }
 
@@ -233,11 +251,14 @@ func (t *teller) begin(ctx context.Context, telling Telling, draft func(text str
 func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	t.waitingSince()
 	crashpoint.Here("notifier.send")
+	certain := t.unsent.certain(&n)
+	t.unsent = unsent{} // until it is known how it went
 	id, err := t.send(ctx, n)
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}
 		t.load.add(burden{t.o.Now(), n.Alerts})
+		t.metrics.alerts.WithLabelValues(t.name).Add(float64(n.Alerts))
 		t.moved(ctx)
 		return t.told(ctx, t.accepted)
 	}
@@ -248,7 +269,7 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 		return nil // cut off by the end, not by Telegram
 	}
 	crashpoint.Here("notifier.refused")
-	return t.failed(ctx, n, err)
+	return t.failed(ctx, n, err, certain)
 }
 
 // send gives a message on its way some time when the service stops, and all the time there is when only the lease
@@ -334,9 +355,12 @@ func (t *teller) forget() {
 	t.status.set(func(s *facts) { s.failing, s.oldest, s.atLeast = nil, time.Time{}, false })
 }
 
-// failed notes why, and when to try again.
-func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error) error {
+// failed notes why, and when to try again. certain says that no attempt before can have been accepted.
+func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error, certain bool) error {
 	v := judge(err, t.failures, t.o.Timing, t.o.Random())
+	if certain && refused(err, v) {
+		t.unsent = unsent{n.ID, n.Attempts + 1}
+	}
 	now := t.o.Now()
 	t.failures++
 	t.next = now.Add(v.wait)

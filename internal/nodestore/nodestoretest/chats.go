@@ -232,7 +232,7 @@ func chatFenced(t *testing.T, d *database) {
 		for what, err := range map[string]error{
 			"renew": d.RenewChat(t.Context(), l, long), "release": d.ReleaseChat(t.Context(), l),
 			"held": heldErr, "free": d.Free(t.Context(), l, nil), "digest": digestErr, "burdens": burdensErr,
-			"summed": summedErr, "each failing": failingErr, "move": d.MoveChat(t.Context(), l, "elsewhere"),
+			"summed": summedErr, "thaw": d.Thaw(t.Context(), l, n.ID), "each failing": failingErr, "move": d.MoveChat(t.Context(), l, "elsewhere"),
 			"collect": collectErr, "frozen": frozenErr, "waiting": waitingErr, "freeze": freezeErr,
 			"told": d.Told(t.Context(), l, n.ID, 5), "failed": d.Failed(t.Context(), l, n.ID, "why"),
 		} {

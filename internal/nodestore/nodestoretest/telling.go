@@ -19,6 +19,7 @@ var tellingChecks = []check{
 	{"a digest counts entries", digest},
 	{"freezing takes what waits up to an event", freezeUpTo},
 	{"a reminder and a summary are told once", onceOnly},
+	{"what is thawed waits again", thaw},
 	{"nodes that fail come with what the chat heard of them", eachFailing},
 	{"a chat that moved stays moved", moved},
 	{"what was told lately burdens a chat", burdens},
@@ -358,6 +359,37 @@ func onceOnly(t *testing.T, d *database) {
 	}
 	send(c, "the day again", nodestore.Draft{Summary: "2026-03-01"}, false)
 	send(c, "another day", nodestore.Draft{Summary: "2026-03-02"}, true)
+}
+
+func thaw(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	c, other := join(t, d, "chat"), join(t, d, "other")
+	ids := []string{o.tell(t, change("n", node.Up, node.Down)), o.tell(t, change("m", node.Up, node.Down)), o.tell(t, change("o", node.Up, node.Down))}
+	c.collect(t)
+	c.tell(t, 5, ids[0])
+	draft := draft("x", 0, ids[1])
+	draft.Reminders, draft.Summary = []nodestore.Reminder{{NodeID: "n", Incident: 5, Nth: 1}}, "2026-03-01"
+	n, err := d.Freeze(t.Context(), c.ChatLease, draft)
+	must(t, err)
+	if err := d.Thaw(t.Context(), other.ChatLease, n.ID); err == nil {
+		t.Error("another chat thawed it")
+	}
+	c.wantWaiting(t, ids[2])
+	must(t, d.Thaw(t.Context(), c.ChatLease, n.ID))
+	if c.frozen(t) != nil {
+		t.Error("still frozen")
+	}
+	c.wantWaiting(t, ids[1:]...)
+	if err := d.Thaw(t.Context(), c.ChatLease, n.ID); err == nil {
+		t.Error("thawed twice")
+	}
+	n, err = d.Freeze(t.Context(), c.ChatLease, draft) // its reminders and summary are free, too
+	must(t, err)
+	must(t, d.Told(t.Context(), c.ChatLease, n.ID, 6))
+	if err := d.Thaw(t.Context(), c.ChatLease, n.ID); err == nil {
+		t.Error("thawed after it was told")
+	}
+	c.wantWaiting(t, ids[2])
 }
 
 func eachFailing(t *testing.T, d *database) {

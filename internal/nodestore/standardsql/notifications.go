@@ -208,3 +208,21 @@ func (s Store) Failed(ctx context.Context, l nodestore.ChatLease, notification i
 		return err
 	})
 }
+
+// Thaw implements nodestore.Deliveries.
+func (s Store) Thaw(ctx context.Context, l nodestore.ChatLease, notification int64) error {
+	return s.write(ctx, fmt.Sprintf("thaw notification %d", notification), func(tx session) error {
+		if err := chatLease(l).hold(ctx, tx); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `UPDATE deliveries SET notification = NULL WHERE notification =
+			(SELECT id FROM notifications WHERE id = $1 AND chat = $2 AND told_at IS NULL)`, notification, l.Chat); err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, `DELETE FROM notifications WHERE id = $1 AND chat = $2 AND told_at IS NULL`, notification, l.Chat)
+		if err == nil && n == 0 {
+			err = errNotFrozen
+		}
+		return err
+	})
+}
