@@ -48,7 +48,7 @@ func (e *proxyRefusal) Error() string { return fmt.Sprintf("the proxy answers %d
 // Cause is what is wrong with the way to an address.
 type Cause string
 
-// The causes. Up to NoRoute nothing was sent; after NoAnswer and Broken the request may have been taken.
+// The causes. Until NoAnswer nothing was sent; after NoAnswer and Broken the request may have been taken.
 const (
 	ProxyAway    Cause = "proxy_away"    // no connection to the proxy
 	ProxyRefuses Cause = "proxy_refuses" // Detail: its status
@@ -60,6 +60,9 @@ const (
 	NoAnswer     Cause = "no_answer"     // in time
 	Broken       Cause = "broken"        // Detail: what the system says, "" when it is not certain to hold no secret
 )
+
+// NotSent reports whether the request certainly did not leave: there was no connection for it.
+func (c Cause) NotSent() bool { return c != NoAnswer && c != Broken }
 
 // Trouble is a cause with what there is to know about it. It holds no secret.
 type Trouble struct {

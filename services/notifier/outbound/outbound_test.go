@@ -92,6 +92,9 @@ func TestWhy(t *testing.T) {
 				t.Fatal("no error")
 			}
 			why := outbound.Why(err)
+			if reached := name == "hangs" || name == "drops" || name == "no TLS"; why.Cause.NotSent() == reached {
+				t.Errorf("%s: not sent: %v", why.Cause, why.Cause.NotSent())
+			}
 			if why.Cause != tt.cause || !strings.Contains(why.Detail, tt.detail) || strings.Contains(why.Detail, "secret") {
 				t.Errorf("%+v of %v", why, err)
 			}

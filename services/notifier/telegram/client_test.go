@@ -133,6 +133,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			if ru := e.In("ru"); ru == e.Words || strings.Contains(ru, "%!") || e.In("en") != e.Words {
 				t.Errorf("in Russian: %q", ru)
 			}
+			if e.NotSent() {
+				t.Error("it was sent")
+			}
 			if strings.Contains(err.Error(), telegramtest.Token) || strings.Contains(err.Error(), "<html>") {
 				t.Errorf("the token or a page is in %q", err)
 			}
@@ -185,7 +188,7 @@ func TestARefusedConnectionMayBeTriedAgain(t *testing.T) {
 	closed.Close()
 	_, err := clientOf(t, closed.URL, "1:T", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
 	var e *telegram.Error
-	if !errors.As(err, &e) || e.Permanent || !strings.Contains(e.Words, "no way to Telegram") {
+	if !errors.As(err, &e) || e.Permanent || !e.NotSent() || !strings.Contains(e.Words, "no way to Telegram") {
 		t.Errorf("%+v", err)
 	}
 }

@@ -26,6 +26,7 @@ type Error struct {
 	MigrateTo int64
 
 	args         []any // of the words
+	notSent      bool
 	aboutReply   bool
 	aboutMessage bool
 	unchanged    bool // the message is as it was asked to become
@@ -36,6 +37,9 @@ func (e *Error) Error() string { return e.Words }
 // Retry says when the call may be made again: after a time that was asked for, if any; and whether only a change
 // outside helps.
 func (e *Error) Retry() (after time.Duration, permanent bool) { return e.RetryAfter, e.Permanent }
+
+// NotSent reports whether the message certainly did not leave, so that Telegram cannot have accepted it.
+func (e *Error) NotSent() bool { return e.notSent }
 
 // In is what happened in a language, "en" or "ru".
 func (e *Error) In(language string) string {
@@ -138,13 +142,13 @@ func foreign(resp *http.Response, now time.Time) *Error {
 func transport(err error) *Error {
 	why := outbound.Why(err)
 	f, known := causes[why.Cause]
-	switch {
-	case !known:
+	if !known {
 		return fault(Broken, cmp.Or(why.Detail, "no answer came"))
-	case why.Cause == outbound.ProxyRefuses:
-		return refusal(f, why.Detail)
 	}
-	return fault(f, why.Detail)
+	e := fault(f, why.Detail)
+	e.Permanent = why.Cause == outbound.ProxyRefuses
+	e.notSent = why.Cause.NotSent()
+	return e
 }
 
 var causes = map[outbound.Cause]Fault{

@@ -15,6 +15,7 @@ type Error struct {
 	Permanent bool   // waiting alone does not help: somebody has to change something outside
 	After     time.Duration
 
+	notSent bool
 	trouble trouble
 	args    []any
 }
@@ -23,6 +24,9 @@ func (e *Error) Error() string { return e.Words }
 
 // Retry says when to post again: after a time that was asked for, if any; and whether only a change outside helps.
 func (e *Error) Retry() (after time.Duration, permanent bool) { return e.After, e.Permanent }
+
+// NotSent reports whether the post certainly did not leave.
+func (e *Error) NotSent() bool { return e.notSent }
 
 // In is what happened in a language, "en" or "ru".
 func (e *Error) In(language string) string {
@@ -117,12 +121,11 @@ func answered(resp *http.Response, now time.Time) *Error {
 
 // unreached words an error of the transport. Nothing of its text is kept: it may hold the address, which is a secret.
 func unreached(err error, limit time.Duration) *Error {
-	switch why := outbound.Why(err).Cause; why {
-	case outbound.NoAnswer:
-		return fault(trouble(why), limit)
-	case outbound.ProxyRefuses:
-		return refusal(trouble(why))
-	default:
-		return fault(trouble(why))
+	why := outbound.Why(err).Cause
+	e := fault(trouble(why))
+	if why == outbound.NoAnswer {
+		e = fault(trouble(why), limit)
 	}
+	e.Permanent, e.notSent = why == outbound.ProxyRefuses, why.NotSent()
+	return e
 }

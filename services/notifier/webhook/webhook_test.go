@@ -259,6 +259,9 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatalf("error %v", err)
 			}
+			if e.NotSent() {
+				t.Error("it was sent")
+			}
 			after, permanent := e.Retry()
 			if !strings.Contains(e.Words, tt.words) || permanent != tt.permanent || after != tt.after {
 				t.Errorf("%q, permanent %v, after %v", e.Words, permanent, after)
@@ -290,6 +293,10 @@ func TestWhyItCannotBeReached(t *testing.T) {
 		"http://a b":                     "no valid address",
 	} {
 		err := send(t, sender(t, url), "{}")
+		var e *Error
+		if errors.As(err, &e) && e.NotSent() == strings.Contains(url, " ") {
+			t.Errorf("%s: not sent: %v", url, e.NotSent())
+		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", url, err)
 		}
