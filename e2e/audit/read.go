@@ -88,6 +88,7 @@ func translate(m bus.Message) (nodetest.Step, error) {
 	if err := json.Unmarshal(m.Data, &b); err != nil {
 		return step, fmt.Errorf("batch %d: %w", m.Seq, err)
 	}
+	step.Unsure = b.Unsure
 	for _, h := range b.Heartbeats {
 		step.Heartbeats = append(step.Heartbeats, node.Heartbeat{
 			NodeID: h.NodeID, IP: h.IP, Meta: h.Meta, Status: h.Status, Reason: h.Reason, Evidence: h.Evidence,

@@ -92,6 +92,7 @@ func (d *Record) add(m bus.Message) error {
 	if err != nil {
 		return err
 	}
+	step.Unsure = batch.Unsure
 	for _, h := range batch.Heartbeats {
 		step.Heartbeats = append(step.Heartbeats, node.Heartbeat{NodeID: h.NodeID, Status: h.Status, Reason: h.Reason, BootID: h.BootID, Seq: h.Seq})
 	}

@@ -28,7 +28,7 @@ var fast = evaluator.Pace{
 // loses answers, and compares what is stored with the reference fold.
 func TestRule12SameEverywhere(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
-		for _, seed := range []uint64{0, 7} { // the second has nodes with several senders
+		for _, seed := range []uint64{0, 6} { // the second has nodes with several senders
 			runRandomStream(t, open(t), seed)
 		}
 	})
@@ -40,7 +40,7 @@ func runRandomStream(t *testing.T, store nodestore.Store, seed uint64) {
 	steps := nodetest.Generate(rng, 500)
 	want, states := nodetest.Reference(nodetest.GenerateSettings(), steps)
 	stream := newMemoryStream()
-	if seed == 7 && !slices.ContainsFunc(want, func(l string) bool { return strings.Contains(l, " doubled ") }) {
+	if seed == 6 && !slices.ContainsFunc(want, func(l string) bool { return strings.Contains(l, " doubled ") }) {
 		t.Error("the stream has no node with several senders any more: choose another seed")
 	}
 	crashes := runCrashing(t, store, stream, seed)

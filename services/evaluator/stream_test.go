@@ -68,7 +68,7 @@ func encode(m node.Message) bus.Message {
 		out.Command = true
 		v = encodeCommand(*m.Command)
 	} else {
-		b := contract.Batch{V: contract.Version, Ingest: "test", Refused: m.Refused}
+		b := contract.Batch{V: contract.Version, Ingest: "test", Refused: m.Refused, Unsure: m.Unsure}
 		for _, h := range m.Heartbeats {
 			b.Heartbeats = append(b.Heartbeats, contract.Heartbeat{
 				NodeID: h.NodeID, IP: h.IP, Meta: h.Meta, Status: h.Status, Reason: h.Reason,
