@@ -96,9 +96,9 @@ func (w *world) tell(t *testing.T, n node.Node) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.store.Collect(t.Context(), l, 10, func(cs []nodestore.Candidate) []nodestore.Choice {
-		return make([]nodestore.Choice, len(cs))
-	}); err != nil {
+	if _, err := w.store.Collect(t.Context(), l, 10, nodestore.Chooser{Choose: func(_ []nodestore.Silence, es []nodestore.Candidate) []nodestore.Choice {
+		return make([]nodestore.Choice, len(es))
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	waiting, err := w.store.Waiting(t.Context(), l, 10)
