@@ -69,10 +69,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var cfg config
 	return program.Program{
-		Name:    "standalone",
-		Summary: "the whole monitor in one process. Settings are read from the environment and from .env.",
-		Config:  &cfg,
-		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log, stdout) },
+		Name:     "standalone",
+		Summary:  "the whole monitor in one process. Settings are read from the environment and from .env.",
+		Config:   &cfg,
+		Serve:    func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log, stdout) },
+		Commands: []program.Command{notifier.CheckCommand("test-telegram")},
 	}.Run(ctx, args, stdout, stderr)
 }
 
@@ -136,7 +137,7 @@ Gensyn Monitor is running.
 		_, _ = fmt.Fprintf(w, "  Secret: made and kept in %s; set SHARED_SECRET to use your own.\n",
 			filepath.Join(cfg.DataDir, stack.SecretFile))
 	}
-	if !cfg.Telegram() {
+	if !cfg.Tells() {
 		_, _ = fmt.Fprint(w, `
   !! NO TELEGRAM: nobody is told when a node goes down. Set TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID.
      Until then alerts are written to this log.

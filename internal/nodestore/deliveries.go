@@ -16,7 +16,7 @@ type ChatLease struct {
 	// acquired.
 	Renewed int64
 	// MovedTo is the chat that its messages go to since Telegram moved it, "" for itself. It is set where a lease is
-	// acquired or taken over.
+	// acquired or taken over, and by ChatLeases.
 	MovedTo string
 }
 

@@ -73,6 +73,7 @@ type StoredEvent struct {
 
 // NodeQuery selects nodes. The zero value selects all.
 type NodeQuery struct {
+	ID     string       // this one alone; "" for all
 	States []node.State // any of them; empty for all
 	Search string       // a substring of id, name, ip, meta or reason, in any case; taken literally
 	After  string       // ids greater than this

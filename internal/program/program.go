@@ -49,6 +49,17 @@ type Program struct {
 	Summary string // one sentence
 	Config  Config // a pointer to a struct with envconfig tags, filled before Serve
 	Serve   func(ctx context.Context, log zerolog.Logger) error
+
+	Commands []Command // what it can do besides serving
+}
+
+// Command is something that a program does once, when it is called with its name.
+type Command struct {
+	Name    string
+	Summary string // what it does, and when it succeeds
+	Config  any    // a pointer to a struct with envconfig tags, filled before Run
+	// Run writes what people are to know to out. Its error makes the program fail.
+	Run func(ctx context.Context, out io.Writer) error
 }
 
 // Run reads flags and settings, serves until ctx ends, and returns the exit status.
@@ -64,6 +75,11 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	case err != nil:
 		return p.status(stderr, err, Misused)
 	case flags.NArg() > 0:
+		for _, c := range p.Commands {
+			if flags.NArg() == 1 && flags.Arg(0) == c.Name {
+				return p.once(ctx, c, stdout, stderr)
+			}
+		}
 		return p.status(stderr, fmt.Errorf("%q is not understood; see --help", flags.Arg(0)), Misused)
 	case *version:
 		_, err = fmt.Fprintln(stdout, telemetry.Version())
@@ -84,6 +100,14 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	return Succeeded
 }
 
+// once runs a command.
+func (p Program) once(ctx context.Context, c Command, stdout, stderr io.Writer) int {
+	if err := settings.Load(c.Config); err != nil {
+		return p.status(stderr, err, Misused)
+	}
+	return p.status(stderr, c.Run(ctx, stdout), Failed)
+}
+
 // status says what went wrong in one line.
 func (p Program) status(stderr io.Writer, err error, code int) int {
 	if err == nil {
@@ -96,7 +120,7 @@ func (p Program) status(stderr io.Writer, err error, code int) int {
 func (p Program) usage(w io.Writer) error {
 	format := p.Name + ": " + p.Summary + `
 
-Usage: ` + p.Name + ` [--help] [--version]
+Usage: ` + p.Name + ` [--help] [--version]` + p.commands() + `
 
 Environment (each NAME also as NAME_FILE, a path to the value):
   NAME	DEFAULT	MEANING
@@ -120,6 +144,15 @@ Environment (each NAME also as NAME_FILE, a path to the value):
 		}
 	}
 	return tabs.Flush()
+}
+
+// commands are lines about them, for the usage.
+func (p Program) commands() string {
+	var b strings.Builder
+	for _, c := range p.Commands {
+		fmt.Fprintf(&b, "\n       %s %s\t%s", p.Name, c.Name, c.Summary)
+	}
+	return b.String()
 }
 
 // Instance names a process: its host, and something that no other process on it has.

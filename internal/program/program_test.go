@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -58,6 +60,45 @@ func TestExitStatus(t *testing.T) {
 	t.Setenv("LOG_LEVEL", "loud")
 	if code, _, text := run(t, never); code != program.Misused || !strings.Contains(text, "LOG_LEVEL=loud") {
 		t.Errorf("a bad log level: %d %q", code, text)
+	}
+}
+
+func TestACommandRunsInsteadOfServing(t *testing.T) {
+	var cfg config
+	var checked struct {
+		Count int `envconfig:"TEST_COUNT" default:"7" allowed:"a whole number"`
+	}
+	fail := error(nil)
+	p := program.Program{
+		Name: "thing", Summary: "does things.", Config: &cfg,
+		Serve: func(context.Context, zerolog.Logger) error { t.Error("it served"); return nil },
+		Commands: []program.Command{{Name: "check", Summary: "looks at things", Config: &checked,
+			Run: func(_ context.Context, out io.Writer) error {
+				_, err := fmt.Fprintln(out, "count", checked.Count)
+				return errors.Join(err, fail)
+			}}},
+	}
+	call := func(args ...string) (int, string, string) {
+		var stdout, stderr bytes.Buffer
+		code := p.Run(t.Context(), args, &stdout, &stderr)
+		return code, stdout.String(), stderr.String()
+	}
+	if code, out, text := call("check"); code != program.Succeeded || out != "count 7\n" || text != "" {
+		t.Errorf("%d %q %q", code, out, text)
+	}
+	fail = errors.New("1 of 1 failed")
+	if code, _, text := call("check"); code != program.Failed || text != "thing: 1 of 1 failed\n" {
+		t.Errorf("a failure: %d %q", code, text)
+	}
+	if code, _, _ := call("check", "more"); code != program.Misused {
+		t.Errorf("more words: %d", code)
+	}
+	if _, out, _ := call("--help"); !strings.Contains(out, "thing check  looks at things") {
+		t.Errorf("not in the help:\n%s", out)
+	}
+	t.Setenv("TEST_COUNT", "many")
+	if code, _, text := call("check"); code != program.Misused || !strings.Contains(text, "TEST_COUNT=many") {
+		t.Errorf("a bad value: %d %q", code, text)
 	}
 }
 

@@ -21,7 +21,8 @@ const testToken = "123456:AAH-secret_Part"
 func load(t *testing.T, env map[string]string) (Config, error) {
 	t.Helper()
 	for _, name := range []string{"TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL", "LANGUAGE", "TZ",
-		"PUBLIC_URL", "DEADMAN_URL", "REMINDERS"} {
+		"PUBLIC_URL", "WEBHOOK_URL", "WEBHOOK_SECRET", "DEADMAN_URL",
+		"TELEGRAM_BOT_COMMANDS", "REMINDERS"} {
 		t.Setenv(name, "")
 		if err := os.Unsetenv(name); err != nil {
 			t.Fatal(err)
@@ -69,6 +70,12 @@ func TestConfig(t *testing.T) {
 		"API address":            {env{"TELEGRAM_API_URL": "api.telegram.org"}, "TELEGRAM_API_URL=api.telegram.org"},
 		"page's address":         {env{"PUBLIC_URL": "nodes"}, "PUBLIC_URL=nodes"},
 		"dead man's address":     {env{"DEADMAN_URL": "ftp://secret-key"}, "DEADMAN_URL=***"},
+		"webhook alone":          {env{"WEBHOOK_URL": "https://hook.example/secret", "WEBHOOK_SECRET": "secret"}, ""},
+		"webhook's address":      {env{"WEBHOOK_URL": "hook.example/secret"}, "WEBHOOK_URL=***"},
+		"a secret for nothing":   {env{"WEBHOOK_SECRET": "x"}, "WEBHOOK_URL is not"},
+		"commands":               {with(env{"TELEGRAM_BOT_COMMANDS": "true"}), ""},
+		"commands to nobody":     {env{"TELEGRAM_BOT_COMMANDS": "true"}, "TELEGRAM_BOT_TOKEN is not"},
+		"commands, perhaps":      {with(env{"TELEGRAM_BOT_COMMANDS": "maybe"}), "TELEGRAM_BOT_COMMANDS=maybe is not allowed"},
 		"no reminders":           {env{"REMINDERS": "off"}, ""},
 		"reminders shrink":       {env{"REMINDERS": "6h,1h"}, "REMINDERS=6h,1h is not allowed"},
 		"reminders not a time":   {env{"REMINDERS": "1h,soon"}, "REMINDERS=1h,soon"},

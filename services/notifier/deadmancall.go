@@ -2,16 +2,14 @@ package notifier
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/outbound"
 )
 
 // callLimit bounds one call of the deadman address.
@@ -27,10 +25,7 @@ type DeadmanURL struct {
 
 // NewDeadmanURL makes a caller of an address. It asks nothing yet.
 func NewDeadmanURL(url settings.Secret) *DeadmanURL {
-	return &DeadmanURL{url: url, limit: callLimit, http: &http.Client{
-		Transport:     http.DefaultTransport.(*http.Transport).Clone(),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &DeadmanURL{url: url, limit: callLimit, http: outbound.NewClient()}
 }
 
 // Close drops idle connections.
@@ -63,23 +58,22 @@ func (d *DeadmanURL) Call(ctx context.Context) error {
 
 // unreached words an error of the transport. Nothing of its text is kept: it may hold the address, which is a secret.
 func (d *DeadmanURL) unreached(err error) error {
-	var certificate *tls.CertificateVerificationError
-	var name *net.DNSError
-	var op *net.OpError
-	var timeout net.Error
-	switch {
-	case errors.As(err, &op) && op.Op == "proxyconnect":
+	switch outbound.Why(err).Cause {
+	case outbound.ProxyAway:
 		return errors.New("the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached")
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case outbound.ProxyRefuses:
+		return errors.New("the proxy of HTTPS_PROXY refuses")
+	case outbound.NoAnswer:
 		return fmt.Errorf("it does not answer within %v", d.limit)
-	case errors.As(err, &name):
+	case outbound.NoName:
 		return errors.New("its name cannot be resolved")
-	case errors.As(err, &certificate):
+	case outbound.Certificate:
 		return errors.New("its certificate is not trusted")
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case outbound.Refused:
 		return errors.New("it refuses connections")
-	case errors.As(err, &op) && op.Op == "dial":
+	case outbound.NoRoute, outbound.NoConnection:
 		return errors.New("there is no way to it")
+	default:
+		return errors.New("the connection to it broke")
 	}
-	return errors.New("the connection to it broke")
 }

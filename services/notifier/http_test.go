@@ -52,6 +52,12 @@ func patient(t *testing.T, patience time.Duration, fake *telegramtest.Server, st
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, s, client.Close)
+}
+
+// run runs a notifier until stop, or the end of the test; then it closes what it sends with.
+func run(t *testing.T, s *Service, closeSender func()) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx) }()
@@ -60,7 +66,7 @@ func patient(t *testing.T, patience time.Duration, fake *telegramtest.Server, st
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		client.Close()
+		closeSender()
 	})
 	t.Cleanup(stop)
 	return stop

@@ -18,14 +18,25 @@ type verdict struct {
 	class     string // for metrics: throttled, refused or failed
 }
 
+// retry is what a sender's error can say of trying again: after a time that was asked for, if any; and whether only a
+// change outside helps.
+type retry interface {
+	error
+	Retry() (after time.Duration, permanent bool)
+}
+
 // judge decides when to try again after an error and a number of failures before it. It is a pure function.
 func judge(err error, failures int, t Timing, random float64) verdict {
 	v := verdict{words: err.Error(), class: "failed"}
-	e, ok := errors.AsType[*telegram.Error](err)
+	var after time.Duration
+	var permanent bool
+	if r := retry(nil); errors.As(err, &r) {
+		after, permanent = r.Retry()
+	}
 	switch {
-	case ok && e.RetryAfter > 0:
-		v.class, v.wait = "throttled", e.RetryAfter
-	case ok && e.Permanent:
+	case after > 0:
+		v.class, v.wait = "throttled", after
+	case permanent:
 		v.class, v.wait, v.permanent = "refused", t.Refused, true
 	default:
 		v.wait = backoff(t.RetryFirst, t.RetryMost, failures, random)

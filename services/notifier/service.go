@@ -20,10 +20,11 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/bot"
 )
 
 // Sender takes a message to a chat and returns the id that it got there. replyTo is the id of an earlier message, or
-// 0. The error says what to do next when it is a *telegram.Error; any other may be retried.
+// 0. The error says what to do next when it has Retry, as *telegram.Error does; any other may be retried.
 type Sender interface {
 	Send(ctx context.Context, chat, html string, replyTo int64) (messageID int64, err error)
 }
@@ -57,6 +58,10 @@ type Options struct {
 
 	Reminders    Reminders // nil for never
 	DailySummary TimeOfDay // in Location
+
+	// Bot takes commands from people in Chats; nil for none. BotStore is where they read and change things.
+	Bot      bot.Client
+	BotStore bot.Store
 
 	// Deadman is called while heartbeats come all the way through and alerts are told; nil for none.
 	Deadman Caller
@@ -127,7 +132,8 @@ func (t Timing) withDefaults() Timing {
 type Service struct {
 	chats   []*chat
 	retirer *retirer
-	deadman *deadman // nil for none
+	deadman *deadman     // nil for none
+	bot     *bot.Service // nil for none
 	metrics *metrics
 }
 
@@ -138,7 +144,7 @@ func New(o Options) (*Service, error) {
 		return nil, errors.New("notifier: no ID")
 	case o.Store == nil || o.Sender == nil:
 		return nil, errors.New("notifier: no store or no sender")
-	case len(o.Chats) == 0:
+	case len(o.Chats)+len(o.Everything) == 0:
 		return nil, errors.New("notifier: no chats")
 	}
 	if o.Location == nil {
@@ -167,6 +173,12 @@ func New(o Options) (*Service, error) {
 	if o.Deadman != nil {
 		s.deadman = newDeadman(o, s.chats[0].status.leads)
 	}
+	if o.Bot != nil {
+		var err error
+		if s.bot, err = newBot(o); err != nil {
+			return nil, fmt.Errorf("notifier: %w", err)
+		}
+	}
 	if o.Metrics != nil {
 		if err := s.register(o.Metrics); err != nil {
 			return nil, fmt.Errorf("notifier: %w", err)
@@ -191,6 +203,9 @@ func (s *Service) Run(ctx context.Context) error {
 	wg.Go(func() { s.retirer.run(ctx) })
 	if s.deadman != nil {
 		wg.Go(func() { s.deadman.run(ctx) })
+	}
+	if s.bot != nil {
+		wg.Go(func() { s.bot.Run(ctx) })
 	}
 	wg.Wait()
 	return nil

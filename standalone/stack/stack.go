@@ -189,9 +189,9 @@ func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Re
 	})
 }
 
-func (s *Stack) newNotifier(o Options, store nodestore.Deliveries, m prometheus.Registerer) (*notifier.Service, error) {
+func (s *Stack) newNotifier(o Options, store nodestore.Store, m prometheus.Registerer) (*notifier.Service, error) {
 	log := o.Log.With().Str("part", "notifier").Logger()
-	opts := notifier.Options{ID: id, Store: store, Log: log, Metrics: m}
+	opts := notifier.Options{ID: id, Store: store, BotStore: store, Log: log, Metrics: m}
 	closeSender, err := o.Notifier.Apply(&opts, log)
 	if err != nil {
 		return nil, err

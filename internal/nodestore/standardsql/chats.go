@@ -159,10 +159,10 @@ func (s Store) TakeOverChat(ctx context.Context, seen nodestore.ChatLease, owner
 // ChatLeases implements nodestore.Deliveries.
 func (s Store) ChatLeases(ctx context.Context) (out []nodestore.ChatLease, err error) {
 	err = s.read(ctx, "look at the leases of chats", func(tx session) error {
-		return tx.each(ctx, `SELECT chat, owner, term, expires_at FROM chats WHERE retired_at = 0 ORDER BY chat`, nil,
+		return tx.each(ctx, `SELECT chat, owner, term, expires_at, moved_to FROM chats WHERE retired_at = 0 ORDER BY chat`, nil,
 			func(scan func(...any) error) (bool, error) {
 				var l nodestore.ChatLease
-				err := scan(&l.Chat, &l.Owner, &l.Term, &l.Renewed)
+				err := scan(&l.Chat, &l.Owner, &l.Term, &l.Renewed, &l.MovedTo)
 				out = append(out, l)
 				return true, err
 			})

@@ -53,9 +53,13 @@ func (s Store) Nodes(ctx context.Context, q nodestore.NodeQuery) (out []node.Nod
 // on what is upper and lower case.
 func selectNodes(q nodestore.NodeQuery) (query string, args []any) {
 	query = "SELECT " + NodeColumns + " FROM nodes WHERE TRUE"
+	if q.ID != "" {
+		args = append(args, q.ID)
+		query += " AND id = $1"
+	}
 	if q.After != "" {
 		args = append(args, q.After)
-		query += " AND id > $1"
+		query += " AND id > $" + strconv.Itoa(len(args))
 	}
 	if len(q.States) > 0 {
 		query += " AND state IN (" + placeholders(len(args)+1, len(q.States)) + ")"

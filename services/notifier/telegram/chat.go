@@ -36,3 +36,11 @@ func ParseChat(s string) (Chat, error) {
 	}
 	return c, nil
 }
+
+// String is the chat as ParseChat reads it.
+func (c Chat) String() string {
+	if c.Topic == 0 {
+		return c.ID
+	}
+	return c.ID + ":" + strconv.FormatInt(c.Topic, 10)
+}

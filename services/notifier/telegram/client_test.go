@@ -111,6 +111,10 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"403, new wording": {telegramtest.Forbidden("Forbidden: because"), "allow the bot to write", true, 0},
 		"not Telegram":     {telegramtest.Page(200, "<html>Welcome to the hotel"), "is TELEGRAM_API_URL right?", true, 0},
 		"a redirect":       {telegramtest.Page(302, "moved"), "is TELEGRAM_API_URL right?", true, 0},
+		"topic closed":     {telegramtest.BadRequest(telegramtest.TopicClosed), "open the topic again", true, 0},
+		"not a member":     {telegramtest.Forbidden(telegramtest.NotMember), "add the bot to the chat", true, 0},
+		"a proxy's 407":    {telegramtest.Page(407, "who are you"), "HTTPS_PROXY refuses", true, 0},
+		"huge":             {telegramtest.Huge(3 << 20), "is TELEGRAM_API_URL right?", true, 0},
 		"hangs":            {telegramtest.Hang(), "did not answer in time", false, 0},
 		"drops":            {telegramtest.Drop(), "broke", false, 0},
 		"accepts, drops":   {telegramtest.AcceptAndDrop(), "broke", false, 0},
@@ -125,6 +129,12 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			}
 			if !strings.Contains(e.Words, tt.words) || e.Permanent != tt.permanent || e.RetryAfter != tt.wait {
 				t.Errorf("%+v, want %q, permanent %v, wait %v", e, tt.words, tt.permanent, tt.wait)
+			}
+			if ru := e.In("ru"); ru == e.Words || strings.Contains(ru, "%!") || e.In("en") != e.Words {
+				t.Errorf("in Russian: %q", ru)
+			}
+			if e.NotSent() {
+				t.Error("it was sent")
 			}
 			if strings.Contains(err.Error(), telegramtest.Token) || strings.Contains(err.Error(), "<html>") {
 				t.Errorf("the token or a page is in %q", err)
@@ -160,12 +170,25 @@ func TestNoErrorHoldsTheToken(t *testing.T) {
 	}
 }
 
+// What answers need not be Telegram, and may repeat what it was asked.
+func TestAnEchoOfTheTokenIsNotShown(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"ok": false, "error_code": 400, "description": "bad " + r.URL.Path})
+	}))
+	defer s.Close()
+	_, err := clientOf(t, s.URL, "99:very-secret", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
+	if err == nil || strings.Contains(err.Error(), "very-secret") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestARefusedConnectionMayBeTriedAgain(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	_, err := clientOf(t, closed.URL, "1:T", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
 	var e *telegram.Error
-	if !errors.As(err, &e) || e.Permanent || !strings.Contains(e.Words, "no way to Telegram") {
+	if !errors.As(err, &e) || e.Permanent || !e.NotSent() || !strings.Contains(e.Words, "no way to Telegram") {
 		t.Errorf("%+v", err)
 	}
 }
@@ -255,11 +278,26 @@ func TestAGroupThatMovedIsFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if got := c.MovedTo("-5:7"); got != "-1005:7" || c.MovedTo("-6") != "" || c.MovedTo("x") != "" {
+		t.Errorf("moved to %q", got)
+	}
 	if fake.Calls("-5") != 1 || fake.Calls("-1005") != 2 {
 		t.Errorf("%d calls to the old id, %d to the new", fake.Calls("-5"), fake.Calls("-1005"))
 	}
 	if !strings.Contains(log.String(), "-1005") || !strings.Contains(log.String(), "TELEGRAM_CHAT_ID") {
 		t.Errorf("log: %s", log.String())
+	}
+}
+
+// When the new chat cannot be written to either, whoever asked learns where the group went.
+func TestARefusalSaysWhereTheGroupWent(t *testing.T) {
+	fake, c := fakeAndClient(t, zerolog.Nop())
+	fake.Always("-5", telegramtest.Moved(-1005))
+	fake.Always("-1005", telegramtest.Moved(-1005))
+	_, err := c.Send(t.Context(), "-5", "x", 0)
+	var e *telegram.Error
+	if !errors.As(err, &e) || e.MigrateTo != -1005 || e.Fault != telegram.Migrated {
+		t.Errorf("%+v", err)
 	}
 }
 

@@ -2,94 +2,170 @@ package telegram
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/outbound"
 )
 
-// Error says why a message was not accepted, in words that a person can act on. It never holds the token.
+// Error says why a call failed, in words that a person can act on. It never holds the token.
 //
 // Unless it is Permanent, the same call may succeed later; whether Telegram accepted the message in spite of the
 // error is open when the answer was lost on its way.
 type Error struct {
-	Words string
+	Words string // in English; In has other languages
+	Fault Fault
 	// Permanent means that waiting alone does not help: somebody has to change something outside.
 	Permanent bool
 	// RetryAfter is how long Telegram asks to wait; 0 when it does not say.
 	RetryAfter time.Duration
+	// MigrateTo is the id of the supergroup that the group has become; 0 for none.
+	MigrateTo int64
 
-	movedTo      int64
+	args         []any // of the words
+	notSent      bool
 	aboutReply   bool
 	aboutMessage bool
+	unchanged    bool // the message is as it was asked to become
 }
 
 func (e *Error) Error() string { return e.Words }
 
-// hints are what a person can do about a refusal, by a part of Telegram's description, in lower case. All of them
-// are about the bot and the chat; any other 400 is about the message.
-var hints = []struct{ part, hint string }{
-	{"chat not found", "is the bot in the chat, and is TELEGRAM_CHAT_ID right?"},
-	{"peer_id_invalid", "is TELEGRAM_CHAT_ID right?"},
-	{"bot was blocked", "unblock the bot in Telegram"},
-	{"bot was kicked", "add the bot to the chat again"},
-	{"not a member", "add the bot to the chat"},
-	{"initiate conversation", "open the bot in Telegram and press Start"},
-	{"deactivated", "this account does not exist any more: change TELEGRAM_CHAT_ID"},
-	{"send messages to bots", "TELEGRAM_CHAT_ID is a bot: it must be a person, a group or a channel"},
-	{"send messages to the bot", "TELEGRAM_CHAT_ID is a bot: it must be a person, a group or a channel"},
-	{"thread not found", "the topic in TELEGRAM_CHAT_ID does not exist"},
-	{"topic_closed", "open the topic again"},
-	{"topic_deleted", "the topic in TELEGRAM_CHAT_ID does not exist"},
-	{"upgraded to a supergroup", "put the group's new id into TELEGRAM_CHAT_ID"},
-	{"rights", "allow the bot to write in the chat"},
-	{"forbidden", "allow the bot to write in the chat"},
-	{"restricted", "allow the bot to write in the chat"},
-	{"chat_id", "is TELEGRAM_CHAT_ID right?"},
+// Retry says when the call may be made again: after a time that was asked for, if any; and whether only a change
+// outside helps.
+func (e *Error) Retry() (after time.Duration, permanent bool) { return e.RetryAfter, e.Permanent }
+
+// NotSent reports whether the message certainly did not leave, so that Telegram cannot have accepted it.
+func (e *Error) NotSent() bool { return e.notSent }
+
+// In is what happened in a language, "en" or "ru".
+func (e *Error) In(language string) string {
+	if format, ok := russian[e.Fault]; ok && language == "ru" {
+		return fmt.Sprintf(format, e.args...)
+	}
+	return e.Words
 }
 
-// refused words an answer of the Bot API that is not ok.
+// fault makes an error that waiting may mend; refusal, one that it does not.
+func fault(f Fault, args ...any) *Error {
+	return &Error{Fault: f, args: args, Words: fmt.Sprintf(english[f], args...)}
+}
+
+func refusal(f Fault, args ...any) *Error {
+	e := fault(f, args...)
+	e.Permanent = true
+	return e
+}
+
+// descriptions are what is wrong, by a part of Telegram's description in lower case. All of them are about the bot
+// and the chat; any other 400 is about the message.
+var descriptions = []struct {
+	part  string
+	fault Fault
+}{
+	{"chat not found", ChatNotFound},
+	{"peer_id_invalid", ChatWrong},
+	{"bot was blocked", Blocked},
+	{"bot was kicked", Kicked},
+	{"not a member", NotMember},
+	{"initiate conversation", NotStarted},
+	{"deactivated", Deactivated},
+	{"send messages to bots", ChatIsBot},
+	{"send messages to the bot", ChatIsBot},
+	{"thread not found", NoTopic},
+	{"topic_closed", TopicClosed},
+	{"topic_deleted", NoTopic},
+	{"upgraded to a supergroup", Migrated},
+	{"rights", NoRights},
+	{"forbidden", NoRights},
+	{"restricted", NoRights},
+	{"chat_id", ChatWrong},
+}
+
+// refused words an answer of the Bot API that is not ok. chat is "" for a call that is about none.
 func refused(a answer, chat string) *Error {
 	text := short(a.Description)
 	switch {
 	case a.Code == http.StatusTooManyRequests:
 		wait := time.Duration(max(a.Parameters.RetryAfter, 0)) * time.Second
-		return &Error{Words: fmt.Sprintf("Telegram asks to wait %v: too many messages", wait), RetryAfter: wait}
+		e := fault(TooMany, wait)
+		e.RetryAfter = wait
+		return e
 	case a.Code >= http.StatusInternalServerError:
-		return &Error{Words: fmt.Sprintf("Telegram has a fault of its own (%d %s)", a.Code, text)}
+		return fault(TelegramFault, a.Code, text)
 	case a.Code == http.StatusUnauthorized, a.Code == http.StatusNotFound:
-		return &Error{Permanent: true,
-			Words: fmt.Sprintf("Telegram does not know the bot (%d %s): is TELEGRAM_BOT_TOKEN right?", a.Code, text)}
+		return refusal(TokenWrong, a.Code, text)
+	case a.Code == http.StatusConflict:
+		return fault(Conflict, text)
+	case chat == "":
+		return refusal(RequestRefused, text)
 	}
-	e := &Error{Permanent: true, movedTo: a.Parameters.MovedTo, Words: fmt.Sprintf("chat %s: Telegram says %q", chat, text)}
 	lower := strings.ToLower(a.Description)
-	for _, h := range hints {
-		if strings.Contains(lower, h.part) {
-			e.Words += ": " + h.hint
+	for _, d := range descriptions {
+		if strings.Contains(lower, d.part) {
+			e := refusal(d.fault, chat, text)
+			e.MigrateTo = a.Parameters.MigrateTo
 			return e
 		}
 	}
-	if a.Code == http.StatusBadRequest && e.movedTo == 0 {
+	e := refusal(MessageRefused, chat, text)
+	e.MigrateTo = a.Parameters.MigrateTo
+	if a.Code == http.StatusBadRequest && e.MigrateTo == 0 {
 		e.aboutReply = strings.Contains(lower, "repl")
 		e.aboutMessage = true
+		e.unchanged = strings.Contains(lower, "not modified")
 	}
 	return e
 }
 
 // foreign words an answer that does not come from the Bot API: a proxy's page, a captive portal, a wrong address.
-func foreign(resp *http.Response) *Error {
+func foreign(resp *http.Response, now time.Time) *Error {
 	code := resp.StatusCode
+	text := http.StatusText(code)
 	switch {
 	case code == http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return &Error{Words: "something before Telegram says: too many requests",
-			RetryAfter: time.Duration(max(seconds, 0)) * time.Second}
+		e := fault(TooManyBefore)
+		e.RetryAfter = outbound.RetryAfter(resp.Header, now)
+		return e
+	case code == http.StatusProxyAuthRequired:
+		return refusal(ProxyRefuses, fmt.Sprintf("%d %s", code, text))
 	case code >= http.StatusInternalServerError:
-		return &Error{Words: fmt.Sprintf("Telegram cannot be reached (%d %s)", code, http.StatusText(code))}
+		return fault(Unreachable, code, text)
 	}
-	return &Error{Permanent: true, Words: fmt.Sprintf(
-		"what answers is not Telegram's Bot API (%d %s): is TELEGRAM_API_URL right?", code, http.StatusText(code))}
+	return refusal(NotTelegram, code, text)
+}
+
+// transport words an error of the transport. The error's own text may hold the request's address, and so the token.
+func transport(err error) *Error {
+	why := outbound.Why(err)
+	f, known := causes[why.Cause]
+	if !known {
+		return fault(Broken, cmp.Or(why.Detail, "no answer came"))
+	}
+	e := fault(f, why.Detail)
+	e.Permanent = why.Cause == outbound.ProxyRefuses
+	e.notSent = why.Cause.NotSent()
+	return e
+}
+
+var causes = map[outbound.Cause]Fault{
+	outbound.ProxyAway:    ProxyAway,
+	outbound.ProxyRefuses: ProxyRefuses,
+	outbound.NoName:       NoName,
+	outbound.Refused:      ConnectionRefused,
+	outbound.NoConnection: NoConnection,
+	outbound.NoRoute:      NoRoute,
+	outbound.Certificate:  Certificate,
+	outbound.NoAnswer:     NoAnswer,
+}
+
+// IsFault reports whether an error is this fault.
+func IsFault(err error, f Fault) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Fault == f
 }
 
 func short(description string) string {

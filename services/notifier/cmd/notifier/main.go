@@ -29,10 +29,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var cfg notifier.ProcessConfig
 	code := program.Program{
-		Name:    "notifier",
-		Summary: "tells people of node events through Telegram.",
-		Config:  &cfg,
-		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
+		Name:     "notifier",
+		Summary:  "tells people of node events through Telegram.",
+		Config:   &cfg,
+		Serve:    func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
+		Commands: []program.Command{notifier.CheckCommand("test")},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -90,7 +91,7 @@ func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, n
 		return err
 	}
 	defer store.Close()
-	o.Store = store
+	o.Store, o.BotStore = store, store
 	service, err := notifier.New(o)
 	if err != nil {
 		return err

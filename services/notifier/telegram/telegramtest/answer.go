@@ -1,6 +1,7 @@
 package telegramtest
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -13,6 +14,7 @@ type Answer struct {
 	retryAfter  int
 	movedTo     int64
 	page        string // an answer that is not the Bot API's
+	huge        int    // bytes of an answer that does not end soon
 	hang, drop  bool
 	accepted    bool // though no answer arrives
 }
@@ -22,6 +24,11 @@ const (
 	ChatNotFound   = "Bad Request: chat not found"
 	ThreadNotFound = "Bad Request: message thread not found"
 	BotBlocked     = "Forbidden: bot was blocked by the user"
+	NotMember      = "Forbidden: bot is not a member of the supergroup chat"
+	TopicClosed    = "Bad Request: TOPIC_CLOSED"
+	TwoPollers     = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
+	NotModified    = "Bad Request: message is not modified: specified new message content and reply markup are exactly the same as a current content and reply markup of the message"
+	NoSuchReply    = "Bad Request: message to be replied not found"
 	BotKicked      = "Forbidden: bot was kicked from the supergroup chat"
 	NoRights       = "Bad Request: not enough rights to send text messages to the chat"
 	CannotParse    = "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0"
@@ -66,6 +73,12 @@ func Broken(code int) Answer { return Answer{code: code, description: http.Statu
 // Page is an answer of something in between, which is not JSON.
 func Page(code int, html string) Answer { return Answer{code: code, page: html} }
 
+// Huge is an answer of so many bytes, which is no JSON before its end.
+func Huge(bytes int) Answer { return Answer{code: http.StatusOK, huge: bytes} }
+
+// Conflict is the 409 of a bot whose updates another program asks for.
+func Conflict() Answer { return Answer{code: http.StatusConflict, description: TwoPollers} }
+
 // Hang never answers.
 func Hang() Answer { return Answer{hang: true} }
 
@@ -82,6 +95,10 @@ func write(w http.ResponseWriter, a Answer) {
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(a.code)
 		_, _ = w.Write([]byte(a.page))
+		return
+	}
+	if a.huge > 0 {
+		_, _ = w.Write(append([]byte(`{"ok":false,"description":"`), bytes.Repeat([]byte("x"), a.huge)...))
 		return
 	}
 	body := map[string]any{"ok": false, "error_code": a.code, "description": a.description}

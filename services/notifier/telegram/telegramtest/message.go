@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -28,6 +28,7 @@ func readMessage(r *http.Request) (Message, error) {
 	}
 	var reply struct {
 		MessageID int64 `json:"message_id"`
+		Alone     bool  `json:"allow_sending_without_reply"`
 	}
 	for name, into := range map[string]any{"link_preview_options": &preview, "reply_parameters": &reply} {
 		if v := params[name]; v != "" {
@@ -36,11 +37,40 @@ func readMessage(r *http.Request) (Message, error) {
 			}
 		}
 	}
-	m.NoPreview, m.ReplyTo = preview.IsDisabled, reply.MessageID
+	m.NoPreview, m.ReplyTo, m.strictReply = preview.IsDisabled, reply.MessageID, !reply.Alone
+	if m.Buttons, err = readButtons(params["reply_markup"]); err != nil {
+		return Message{}, err
+	}
 	if m.Chat == "" {
 		return Message{}, errors.New("Bad Request: chat_id is empty")
 	}
 	return m, nil
+}
+
+// readButtons reads an inline keyboard as Telegram does.
+func readButtons(markup string) ([][]Button, error) {
+	if markup == "" {
+		return nil, nil
+	}
+	var keyboard struct {
+		Rows [][]Button `json:"inline_keyboard"`
+	}
+	if err := json.Unmarshal([]byte(markup), &keyboard); err != nil {
+		return nil, errors.New("Bad Request: can't parse reply keyboard markup JSON object")
+	}
+	for _, row := range keyboard.Rows {
+		for _, b := range row {
+			switch {
+			case b.Text == "":
+				return nil, errors.New("Bad Request: can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+			case b.Data == "" && b.URL == "":
+				return nil, errors.New("Bad Request: can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+			case len(b.Data) > 64:
+				return nil, errors.New("Bad Request: BUTTON_DATA_INVALID")
+			}
+		}
+	}
+	return keyboard.Rows, nil
 }
 
 // readParams gives every parameter as a text; objects as JSON.
@@ -127,7 +157,7 @@ func parse(text string) (string, error) {
 	if n := len(open); n > 0 {
 		return "", fmt.Errorf("Can't find end tag corresponding to start tag %q", open[n-1])
 	}
-	return html.UnescapeString(plain.String()), nil
+	return resolve(plain.String()), nil
 }
 
 func step(open []string, tag string, at int) ([]string, error) {
@@ -147,4 +177,26 @@ func step(open []string, tag string, at int) ([]string, error) {
 		return nil, fmt.Errorf("Unsupported start tag %q at byte offset %d", name, at)
 	}
 	return append(open, name), nil
+}
+
+// entity is what Telegram resolves: four names, and numbers.
+var entity = regexp.MustCompile(`&(lt|gt|amp|quot|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});`)
+
+func resolve(text string) string {
+	named := map[string]string{"lt": "<", "gt": ">", "amp": "&", "quot": `"`}
+	return entity.ReplaceAllStringFunc(text, func(e string) string {
+		name := e[1 : len(e)-1]
+		if s, ok := named[name]; ok {
+			return s
+		}
+		digits, base := name[1:], 10
+		if digits[0] == 'x' {
+			digits, base = digits[1:], 16
+		}
+		n, err := strconv.ParseInt(digits, base, 32)
+		if err != nil || n == 0 {
+			return e
+		}
+		return string(rune(n))
+	})
 }

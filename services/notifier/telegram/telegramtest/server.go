@@ -1,5 +1,7 @@
 // Package telegramtest is a Bot API server for tests and for trying things by hand. It speaks the real protocol of
-// getMe and sendMessage, checks messages as Telegram does, keeps what it accepted, and fails on demand.
+// the methods that the monitor uses, checks messages as Telegram does, keeps what it accepted, and fails on demand.
+//
+// It shares no code with the client, so that the two cannot be wrong alike.
 package telegramtest
 
 import (
@@ -10,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ import (
 
 // Token is a well-formed bot token. The server accepts any, unless Only was called.
 const Token = "123456:TEST-token_of_the_fake_bot"
+
+// BotName is the bot's user name, without "@".
+const BotName = "fake_bot"
 
 // Message is a message that was accepted.
 type Message struct {
@@ -29,7 +33,17 @@ type Message struct {
 	ParseMode string // "HTML" or ""
 	ReplyTo   int64  // 0 for none
 	NoPreview bool   // link previews are off
+	Buttons   [][]Button
 	At        time.Time
+
+	strictReply bool // it may not be sent without the message that it answers
+}
+
+// Button is one of an inline keyboard.
+type Button struct {
+	Text string `json:"text"`
+	Data string `json:"callback_data"`
+	URL  string `json:"url"`
 }
 
 // Server is a running fake.
@@ -46,7 +60,10 @@ type Server struct {
 	calls    map[string]int
 	next     map[string][]Answer
 	always   map[string]Answer
+	methods  map[string][]Answer
+	known    map[string]bool // nil for every chat
 	watch    func(Message)
+	updates  updates
 }
 
 // New starts a server on a free port of 127.0.0.1. It panics when there is none, as httptest does.
@@ -67,7 +84,7 @@ func Listen(addr string) (*Server, error) {
 	s := &Server{
 		url: "http://" + l.Addr().String(), closed: make(chan struct{}), done: make(chan struct{}),
 		changed: make(chan struct{}), calls: make(map[string]int),
-		next: make(map[string][]Answer), always: make(map[string]Answer),
+		next: make(map[string][]Answer), always: make(map[string]Answer), methods: make(map[string][]Answer),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{bot}/{method}", s.serve)
@@ -121,6 +138,24 @@ func (s *Server) Always(chat string, a Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.always[chat] = a
+}
+
+// NextOf gives the next calls of a method, other than sendMessage, these answers.
+func (s *Server) NextOf(method string, answers ...Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := strings.ToLower(method)
+	s.methods[key] = append(s.methods[key], answers...)
+}
+
+// Know makes these the only chats that the bot is in.
+func (s *Server) Know(chats ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = make(map[string]bool)
+	for _, c := range chats {
+		s.known[c] = true
+	}
 }
 
 // Messages are all that were accepted so far, in order.
@@ -193,14 +228,32 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		write(w, Unauthorized())
 		return
 	}
-	switch strings.ToLower(r.PathValue("method")) {
-	case "getme":
-		writeResult(w, map[string]any{"id": 123456, "is_bot": true, "first_name": "Fake", "username": "fake_bot"})
-	case "sendmessage":
-		s.sendMessage(w, r)
-	default:
-		write(w, NotFound())
+	method := strings.ToLower(r.PathValue("method"))
+	if a := s.methodAnswer(method); a != OK() {
+		s.fail(w, r, a)
+		return
 	}
+	handle, ok := map[string]http.HandlerFunc{
+		"getme": s.getMe, "getchat": s.getChat, "sendmessage": s.sendMessage, "getupdates": s.getUpdates,
+		"answercallbackquery": s.answerPressed, "editmessagereplymarkup": s.editButtons,
+	}[method]
+	if !ok {
+		write(w, NotFound())
+		return
+	}
+	handle(w, r)
+}
+
+// methodAnswer is the next answer that was asked for of a method; OK for none.
+func (s *Server) methodAnswer(method string) Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.methods[method]
+	if len(q) == 0 {
+		return OK()
+	}
+	s.methods[method] = q[1:]
+	return q[0]
 }
 
 func (s *Server) only() string {
@@ -220,6 +273,10 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, a)
 		return
 	}
+	if err := s.possible(m); err != nil {
+		write(w, BadRequest(err.Error()))
+		return
+	}
 	if err := m.check(); err != nil {
 		write(w, BadRequest(err.Error()))
 		return
@@ -230,8 +287,23 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeResult(w, map[string]any{
-		"message_id": m.ID, "date": m.At.Unix(), "text": m.Plain, "chat": map[string]any{"id": chatNumber(m.Chat), "type": "supergroup"},
+		"message_id": m.ID, "date": m.At.Unix(), "text": m.Plain, "chat": chatInfo(m.Chat),
 	})
+}
+
+// possible says whether the chat and the message to answer are there.
+func (s *Server) possible(m Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.known != nil && !s.known[m.Chat]:
+		return errors.New(ChatNotFound)
+	case m.ReplyTo == 0 || !m.strictReply:
+		return nil
+	case m.ReplyTo > int64(len(s.messages)), s.messages[m.ReplyTo-1].Chat != m.Chat:
+		return errors.New(NoSuchReply)
+	}
+	return nil
 }
 
 // choose takes the answer for a call and counts the call.
@@ -291,12 +363,4 @@ func drop(http.ResponseWriter) { panic(http.ErrAbortHandler) }
 func writeResult(w http.ResponseWriter, result any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"ok": true, "result": result})
-}
-
-func chatNumber(chat string) int64 {
-	n, err := strconv.ParseInt(chat, 10, 64)
-	if err != nil {
-		return -1
-	}
-	return n
 }

@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,8 @@ func TestGetMe(t *testing.T) {
 
 func TestEveryEncodingOfAMessage(t *testing.T) {
 	fields := map[string]string{"chat_id": "-5", "message_thread_id": "3", "text": "<b>x</b>", "parse_mode": "HTML",
-		"link_preview_options": `{"is_disabled":true}`, "reply_parameters": `{"message_id":9}`}
+		"link_preview_options": `{"is_disabled":true}`, "reply_parameters": `{"message_id":9,"allow_sending_without_reply":true}`,
+		"reply_markup": `{"inline_keyboard":[[{"text":"OK","callback_data":"ok"}]]}`}
 	form := url.Values{}
 	var multi bytes.Buffer
 	w := multipart.NewWriter(&multi)
@@ -82,7 +84,8 @@ func TestEveryEncodingOfAMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	const asJSON = `{"chat_id":-5,"message_thread_id":3,"text":"<b>x</b>","parse_mode":"HTML",` +
-		`"link_preview_options":{"is_disabled":true},"reply_parameters":{"message_id":9}}`
+		`"link_preview_options":{"is_disabled":true},"reply_parameters":{"message_id":9,"allow_sending_without_reply":true},` +
+		`"reply_markup":{"inline_keyboard":[[{"text":"OK","callback_data":"ok"}]]}}`
 	for kind, body := range map[string]string{
 		"application/json":                  asJSON,
 		"application/json; charset=utf-8":   asJSON,
@@ -97,8 +100,9 @@ func TestEveryEncodingOfAMessage(t *testing.T) {
 		}
 		m := all[0]
 		m.At = time.Time{}
-		want := Message{ID: 1, Chat: "-5", Thread: 3, Text: "<b>x</b>", Plain: "x", ParseMode: "HTML", ReplyTo: 9, NoPreview: true}
-		if m != want {
+		want := Message{ID: 1, Chat: "-5", Thread: 3, Text: "<b>x</b>", Plain: "x", ParseMode: "HTML", ReplyTo: 9, NoPreview: true,
+			Buttons: [][]Button{{{Text: "OK", Data: "ok"}}}}
+		if !reflect.DeepEqual(m, want) {
 			t.Errorf("%s: %+v", kind, m)
 		}
 	}
@@ -223,5 +227,65 @@ func TestWaitFor(t *testing.T) {
 	defer cancel()
 	if _, err := s.WaitFor(ctx, AtLeast(3)); err == nil {
 		t.Error("three messages")
+	}
+}
+
+func TestUnknownChatsAreRefused(t *testing.T) {
+	s := newServer(t)
+	s.Know("1", "-5")
+	for chat, want := range map[string]int{"1": 200, "-5": 200, "2": 400} {
+		if status, d := sendText(t, s, chat, "x", ""); status != want {
+			t.Errorf("%s: %d %s", chat, status, d)
+		}
+	}
+}
+
+// Only four names are entities; all else stays as it is, and counts as it is.
+func TestEntities(t *testing.T) {
+	s := newServer(t)
+	if status, d := sendText(t, s, "1", "&lt;&gt;&amp;&quot;&#65;&#x42;&nbsp;&copy;", "HTML"); status != 200 {
+		t.Fatal(d)
+	}
+	if got := s.Messages()[0].Plain; got != `<>&"AB&nbsp;&copy;` {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestButtonsAndRepliesAreChecked(t *testing.T) {
+	s := newServer(t)
+	for name, tt := range map[string]struct {
+		more string
+		want int
+	}{
+		"64 bytes":         {`"reply_markup":{"inline_keyboard":[[{"text":"a","callback_data":"` + strings.Repeat("x", 64) + `"}]]}`, 200},
+		"65 bytes":         {`"reply_markup":{"inline_keyboard":[[{"text":"a","callback_data":"` + strings.Repeat("x", 65) + `"}]]}`, 400},
+		"33 letters":       {`"reply_markup":{"inline_keyboard":[[{"text":"a","callback_data":"` + strings.Repeat("ж", 33) + `"}]]}`, 400},
+		"no data":          {`"reply_markup":{"inline_keyboard":[[{"text":"a"}]]}`, 400},
+		"no such reply":    {`"reply_parameters":{"message_id":99}`, 400},
+		"a reply or alone": {`"reply_parameters":{"message_id":99,"allow_sending_without_reply":true}`, 200},
+	} {
+		status, out := post(t, s, "sendMessage", "application/json", strings.NewReader(`{"chat_id":1,"text":"x",`+tt.more+`}`))
+		if status != tt.want {
+			t.Errorf("%s: %d %v", name, status, out)
+		}
+	}
+}
+
+func TestOffsetsOfUpdates(t *testing.T) {
+	s := newServer(t)
+	get := func(query string) []any {
+		_, out := post(t, s, "getUpdates?"+query, "application/x-www-form-urlencoded", nil)
+		return out["result"].([]any)
+	}
+	for range 3 {
+		s.Say("1", 0, "bob", "x")
+	}
+	for _, tt := range []struct {
+		query string
+		want  int
+	}{{"", 3}, {"limit=2", 2}, {"offset=2", 2}, {"", 2}, {"offset=-1", 1}, {"offset=4", 0}} {
+		if got := get(tt.query); len(got) != tt.want {
+			t.Errorf("%q: %d updates, want %d", tt.query, len(got), tt.want)
+		}
 	}
 }
