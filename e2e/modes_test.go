@@ -190,8 +190,9 @@ func (s *system) testDatabaseOff(t *testing.T, c *cluster.Cluster) {
 	if err := c.Postgres.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	s.told(t, 20*time.Second, "db-down", "p2pd")
-	s.told(t, 20*time.Second, "db-down-2", "p2pd")
+	// After more than 20 alerts within a minute the next message waits for up to 15 s.
+	s.told(t, 40*time.Second, "db-down", "p2pd")
+	s.told(t, 40*time.Second, "db-down-2", "p2pd")
 	time.Sleep(threshold)
 	for _, r := range s.rows(t) {
 		if strings.HasPrefix(r.NodeID, "db-") && len(r.NodeID) == 4 && r.Computed != "UP" {
