@@ -167,6 +167,9 @@ func everyStep(t *testing.T, row reliability.Row, fault func(*process)) {
 					if n > 0 {
 						n++
 					}
+					if n > 0 && raceDetector { // it takes many times as long
+						n += 3
+					}
 					r := strikes(t, ev, fmt.Sprint(i), n, struck, fault)
 					if r.step == "" && n == 0 {
 						n = 1 // every kind was struck: now at every step

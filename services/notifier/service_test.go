@@ -209,9 +209,9 @@ func gaps(t *testing.T, what string, at []time.Time) {
 	}
 }
 
-// One alert every 700 ms, for ten minutes, to a group with two topics and to a person.
+// One alert every 700 ms, for five minutes, to a group with two topics and to a person.
 func TestPace(t *testing.T) {
-	const alerts = 850
+	const alerts = 425
 	for name, busy := range map[string]int{"as Telegram asks": 1 << 30, "and less when busy": 0} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -239,8 +239,8 @@ func TestPace(t *testing.T) {
 					if got := store.told(chat); got != alerts {
 						t.Errorf("%s: %d alerts recorded as told, want %d", chat, got, alerts)
 					}
-					// 595 s: one message in 15 s when busy; else 20 a minute, which topics of a group share.
-					if n := byChat[chat]; busy == 0 && n > 70 || busy > 0 && n < 70 {
+					// 298 s: one message in 15 s when busy; else 20 a minute, which topics of a group share.
+					if n := byChat[chat]; busy == 0 && n > 35 || busy > 0 && n < 40 {
 						t.Errorf("%s: %d messages", chat, n)
 					}
 				}
