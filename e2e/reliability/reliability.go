@@ -3,6 +3,7 @@
 package reliability
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -49,7 +50,8 @@ func write(dir string, r Row) error {
 	if err != nil {
 		return fmt.Errorf("reliability row: %w", err)
 	}
-	name := strings.NewReplacer("/", "_", " ", "_").Replace(r.Test+"-"+r.Fault) + ".json"
+	// A fault may be told in more words than a file's name can have.
+	name := fmt.Sprintf("%s-%x.json", strings.ReplaceAll(r.Test, "/", "_"), sha256.Sum256([]byte(r.Fault)))
 	if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 		return fmt.Errorf("reliability row: %w", err)
 	}

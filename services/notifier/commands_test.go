@@ -97,6 +97,10 @@ func TestTheNotifierTakesCommands(t *testing.T) {
 	ev := newEvaluator(t, store)
 	ev.commit(t, node.Event{Kind: node.Changed, NodeID: "rig-7", From: node.Up, To: node.Down, Reason: "no_screen", Meta: "dc=home"})
 	commanded(t, fake, store, map[string]string{"LANGUAGE": "ru", "WEBHOOK_URL": hook.url})
+	if taken := hook.wait(t, 1); len(taken) != 1 || taken[0].Alerts[0].Labels["dc"] != "home" {
+		t.Errorf("webhook: %+v", taken)
+	}
+	arrived(t, fake, "rig-7") // before the silence holds it
 	fake.Say("-5", 3, "bob", "/silence all 2h")
 	fake.Say("-6", 0, "eve", "/silence all 3h")
 	all := arrived(t, fake, "rig-7", "Ни о каких узлах не сообщается до")
@@ -108,9 +112,6 @@ func TestTheNotifierTakesCommands(t *testing.T) {
 	silences, err := store.Silences(t.Context(), time.Now())
 	if err != nil || len(silences) != 1 || silences[0].By != "@bob" {
 		t.Errorf("%+v, %v", silences, err)
-	}
-	if taken := hook.wait(t, 1); len(taken) != 1 || taken[0].Alerts[0].Labels["dc"] != "home" {
-		t.Errorf("webhook: %+v", taken)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/reason"
 )
 
 // Language is what people are told in.
@@ -37,6 +38,7 @@ func ParseLanguage(s string) (Language, error) {
 
 // catalogue is everything that is said to people in one language. Lines with verbs are for fmt.
 type catalogue struct {
+	language   Language
 	timeLayout string
 
 	// Titles, with their mark first.
@@ -85,8 +87,6 @@ type catalogue struct {
 	number                        func(int) string
 	decimal                       string // point or comma
 
-	reasons  map[string]string     // of reason codes
-	port     string                // port_closed_<n>
 	states   map[node.State]string // within a sentence
 	statuses map[string]string     // what ingest's answers mean
 	less     string                // than a second
@@ -189,14 +189,4 @@ func pluralEnglish(n int, one, many string) string {
 }
 
 // reasonWords is what a reason code means, or "" for a code that is not known.
-func (c *catalogue) reasonWords(code string) string {
-	if words, ok := c.reasons[code]; ok {
-		return words
-	}
-	if port, ok := strings.CutPrefix(code, "port_closed_"); ok {
-		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
-			return fmt.Sprintf(c.port, n)
-		}
-	}
-	return ""
-}
+func (c *catalogue) reasonWords(code string) string { return reason.Words(string(c.language), code) }

@@ -7,6 +7,7 @@ import (
 )
 
 var english = catalogue{
+	language:   English,
 	timeLayout: "2006-01-02 15:04:05",
 
 	up:             "✅ Gensyn node UP",
@@ -60,20 +61,6 @@ var english = catalogue{
 	clonesAdvice: "They have the same boot id, so they are copies of one machine, and only one of them is heard. " +
 		"Give each a NODE_ID of its own.",
 
-	reasons: map[string]string{
-		"no_screen":               "no screen session",
-		"no_process":              "the process is not running",
-		"port_closed":             "the port is closed",
-		"no_screen_no_proc":       "no screen session and no process",
-		"no_p2pd":                 "p2pd is not running",
-		"stale_log":               "the log has stopped growing",
-		"empty_screen_no_runtime": "the screen session is empty, nothing runs in it",
-		node.ReasonSilent:         "nothing is heard from it",
-		node.ReasonDeaf:           "nothing is heard from anybody",
-		node.ReasonReported:       "its agent says so",
-		node.ReasonUnknownStatus:  "its agent sent a status that the monitor does not know",
-	},
-	port: "port %d is closed",
 	states: map[node.State]string{
 		node.Up: "up", node.Degraded: "degraded", node.Down: "down", node.Lost: "lost",
 	},

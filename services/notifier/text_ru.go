@@ -7,6 +7,7 @@ import (
 )
 
 var russian = catalogue{
+	language:   Russian,
 	timeLayout: "02.01.2006 15:04:05",
 
 	up:             "✅ Узел Gensyn РАБОТАЕТ",
@@ -60,20 +61,6 @@ var russian = catalogue{
 	clonesAdvice: "У них один и тот же boot id: это копии одной машины, и слышно только одну из них. " +
 		"Дайте каждой свой NODE_ID.",
 
-	reasons: map[string]string{
-		"no_screen":               "нет сессии screen",
-		"no_process":              "процесс не запущен",
-		"port_closed":             "порт закрыт",
-		"no_screen_no_proc":       "нет ни сессии screen, ни процесса",
-		"no_p2pd":                 "p2pd не запущен",
-		"stale_log":               "журнал перестал расти",
-		"empty_screen_no_runtime": "сессия screen пуста, в ней ничего не запущено",
-		node.ReasonSilent:         "от него ничего не слышно",
-		node.ReasonDeaf:           "ни от кого ничего не слышно",
-		node.ReasonReported:       "так сообщил агент",
-		node.ReasonUnknownStatus:  "агент прислал статус, которого монитор не знает",
-	},
-	port: "порт %d закрыт",
 	states: map[node.State]string{
 		node.Up: "работал", node.Degraded: "сбоил", node.Down: "не работал", node.Lost: "не было связи",
 	},

@@ -19,7 +19,7 @@ func TestPageHasTheColumnsAndTheNodes(t *testing.T) {
 	wantText(t, w, `<html lang="en">`, `<noscript><meta http-equiv="refresh" content="10"></noscript>`, "<h1>My &lt;nodes&gt;</h1>",
 		">Node ID<", ">IP<", ">Status<", ">Last heartbeat<", ">Age<", ">Meta<", `scope="col"`, `scope="row"`,
 		">10.0.0.1<", ">rack 1<", ">UP<", ">DOWN<", ">LOST<", ">DEGRADED<",
-		"port 3000 is closed", "dial tcp 127.0.0.1:3000: connection refused", "nothing heard for too long", "gpu_hot",
+		"port 3000 is closed", "dial tcp 127.0.0.1:3000: connection refused", "nothing is heard from it", "gpu_hot",
 		`<time datetime="2026-03-01T11:59:48Z">2026-03-01 11:59:48 UTC</time>`, ">12 s<", ">2 h 3 min<", "Big &lt;one&gt;",
 		`aria-live="polite"`, `data-summary="Nodes: 2 lost, 1 down, 1 degraded, 1 up"`, `data-title="(3) My &lt;nodes&gt;"`)
 }

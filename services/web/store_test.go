@@ -51,7 +51,7 @@ func TestPageOfARealStore(t *testing.T) {
 	s.view.forget()
 	w = do(s, "GET", "/?state=down")
 	wantStatus(t, w, 200)
-	wantText(t, w, "bravo", "p2pd does not run", ">1 min 30 s<", `data-summary="Nodes: 1 down, 1 up"`)
+	wantText(t, w, "bravo", "p2pd is not running", ">1 min 30 s<", `data-summary="Nodes: 1 down, 1 up"`)
 	if got := w.Header().Get("X-Monitor-Stale"); got != "" {
 		t.Errorf("fresh data is called stale: %s", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/reason"
 )
 
 // states in the order of the counts: what is worst comes first.
@@ -18,9 +19,7 @@ type words struct {
 	NodeID, IP, Status, LastHeartbeat, Age, Meta string
 	Nodes, All, Skip, Search, SearchNodes        string
 
-	States  map[node.State]string // as in the badge
-	Reasons map[string]string     // codes that are known; others are shown as they are
-	Port    string                // reason port_closed_<port>
+	States map[node.State]string // as in the badge
 
 	Updated, NoScript, Lost, Broken          string // {time}, {age}: filled in by the script
 	Empty, EmptyHow, EmptyPrinted, EmptyHand string
@@ -87,16 +86,7 @@ func (w *words) state(s node.State) string {
 }
 
 // reason is a code in words, or "" when it has none.
-func (w *words) reason(code string) string {
-	if text, ok := w.Reasons[code]; ok {
-		return text
-	}
-	var port uint16
-	if n, err := fmt.Sscanf(code, "port_closed_%d", &port); n == 1 && err == nil && code == fmt.Sprintf("port_closed_%d", port) {
-		return fmt.Sprintf(w.Port, port)
-	}
-	return ""
-}
+func (w *words) reason(code string) string { return reason.Words(w.Lang, code) }
 
 // doubled says what is known of several senders of one node. Their addresses follow it.
 func (w *words) doubled(d node.Doubling) string {

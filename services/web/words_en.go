@@ -14,20 +14,6 @@ var english = words{
 	Nodes: "Nodes", All: "All", Skip: "Skip to the table", Search: "Search", SearchNodes: "Search nodes",
 
 	States: map[node.State]string{node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST"},
-	Reasons: map[string]string{
-		node.ReasonReported:       "the agent says so",
-		node.ReasonUnknownStatus:  "the agent sent a status that is not known",
-		node.ReasonSilent:         "nothing heard for too long",
-		node.ReasonDeaf:           "nothing heard from any node",
-		"no_screen":               "no screen session",
-		"no_process":              "no process",
-		"no_screen_no_proc":       "no screen session and no process",
-		"no_p2pd":                 "p2pd does not run",
-		"port_closed":             "the port is closed",
-		"stale_log":               "the log has stopped growing",
-		"empty_screen_no_runtime": "the screen session is empty",
-	},
-	Port: "port %d is closed",
 
 	Updated:  "Updated {time}, every 5 seconds",
 	NoScript: "This page is loaded anew every 10 seconds.",

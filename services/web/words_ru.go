@@ -16,20 +16,6 @@ var russian = words{
 	States: map[node.State]string{
 		node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ",
 	},
-	Reasons: map[string]string{
-		node.ReasonReported:       "так сообщил агент",
-		node.ReasonUnknownStatus:  "агент прислал неизвестный статус",
-		node.ReasonSilent:         "слишком долго нет сигнала",
-		node.ReasonDeaf:           "нет сигнала ни от одного узла",
-		"no_screen":               "нет сессии screen",
-		"no_process":              "нет процесса",
-		"no_screen_no_proc":       "нет ни сессии screen, ни процесса",
-		"no_p2pd":                 "p2pd не запущен",
-		"port_closed":             "порт закрыт",
-		"stale_log":               "журнал перестал расти",
-		"empty_screen_no_runtime": "сессия screen пуста",
-	},
-	Port: "порт %d закрыт",
 
 	Updated:  "Обновлено в {time}, каждые 5 секунд",
 	NoScript: "Страница загружается заново каждые 10 секунд.",
