@@ -27,6 +27,7 @@ have_fuse || missing+=(fuse3)
 command -v screen >/dev/null || missing+=(screen)
 command -v tmux >/dev/null || missing+=(tmux)
 command -v ps >/dev/null || missing+=(procps)
+command -v python3 >/dev/null || missing+=(python3-minimal) # runs the example of docs/webhook.md
 command -v gcc >/dev/null || missing+=(gcc libc6-dev) # for the race detector
 [ ${#missing[@]} -eq 0 ] && exit 0
 
