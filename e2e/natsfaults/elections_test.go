@@ -18,7 +18,10 @@ import (
 // TestElections makes the cluster choose leaders again and again, also by killing those it has. Whatever single servers
 // answer meanwhile, the stream stays the same one.
 func TestElections(t *testing.T) {
-	const stepDowns, kills = 12, 3
+	stepDowns, kills := 12, 3
+	if testing.Short() {
+		stepDowns, kills = 4, 1
+	}
 	w := start(t, 3, bus.StreamLimits{MaxBytes: 256 << 20, Replicas: 3})
 	seen := w.look(t)
 	var moved, killed []time.Duration
@@ -39,7 +42,7 @@ func TestElections(t *testing.T) {
 	}
 	w.wantSame(t)
 	looks, short, none := seen()
-	if looks < 100 {
+	if looks < 6*(stepDowns+kills) {
 		t.Errorf("only %d looks", looks)
 	}
 	acked, lost, _, _ := w.audit()

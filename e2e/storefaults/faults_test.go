@@ -65,7 +65,10 @@ func TestTrouble(t *testing.T) {
 		},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			const rounds = 2
+			rounds := 2
+			if testing.Short() {
+				rounds = 1
+			}
 			w := newWorld(t)
 			m := w.add(pace(), "")
 			w.awaitFolded()
@@ -113,7 +116,10 @@ func wantWords(t *testing.T, m *member) {
 // A connection is cut in the middle of a commit: before the end of it reaches the database, and before the answer
 // arrives.
 func TestCutWithinACommit(t *testing.T) {
-	const rounds = 15
+	rounds := 15
+	if testing.Short() {
+		rounds = 5
+	}
 	w := newWorld(t)
 	m := w.add(pace(), "")
 	w.awaitFolded()
@@ -128,7 +134,7 @@ func TestCutWithinACommit(t *testing.T) {
 		}
 		await(t, 20*time.Second, "the trouble is over", func() bool { return m.ready("database") == "" })
 		hits[name] = m.figure(t, "gensyn_evaluator_commit_errors_total", "") - before
-		if hits[name] < rounds/2 {
+		if hits[name] < float64(rounds)/2 {
 			t.Errorf("%s: %v of %d cuts met a commit: the test is too kind", name, hits[name], rounds)
 		}
 	}
