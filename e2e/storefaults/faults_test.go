@@ -65,10 +65,7 @@ func TestTrouble(t *testing.T) {
 		},
 	} {
 		t.Run(c.fault, func(t *testing.T) {
-			rounds := 2
-			if testing.Short() {
-				rounds = 1
-			}
+			const rounds = 2
 			w := newWorld(t)
 			m := w.add(pace(), "")
 			w.awaitFolded()
