@@ -19,6 +19,7 @@ type Run struct {
 	Commit  string    // of the repository, with "-dirty" if it had other changes
 	Machine string    // processor, cores, memory
 	Started time.Time // in UTC
+	Missing []string  // packages that were left out
 }
 
 // Read returns the rows that Report left in the folders of a folder, in the order of the table. It is an error if there is none, or one
@@ -94,6 +95,9 @@ duration of days or minutes is scaled down, the threshold is scaled with it, and
 func Write(w io.Writer, run Run, rows []Row) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, head, run.Command, run.Commit, run.Machine, run.Started.UTC().Format("2006-01-02 15:04 MST"))
+	if len(run.Missing) > 0 {
+		fmt.Fprintf(&b, "\n**Left out of this run** (не вошло в этот прогон): %s.\n", strings.Join(run.Missing, ", "))
+	}
 	group := ""
 	for _, r := range rows {
 		if r.Group != group {
