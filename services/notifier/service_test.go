@@ -209,6 +209,30 @@ func gaps(t *testing.T, what string, at []time.Time) {
 	}
 }
 
+// What is wrong with the monitor itself is told at once, also to a chat that was told much just before.
+func TestMonitorEventsDoNotWaitForABusyChat(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, sender := newMemory(), newScript(nil)
+		s := startWith(t, Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}})
+		store.commit(downs(30)...)
+		s.Wake()
+		time.Sleep(2 * time.Second)
+		late := downs(31)[30]
+		store.commit(late)
+		s.Wake()
+		time.Sleep(5 * time.Second)
+		if n := len(sender.all()); n != 1 {
+			t.Fatalf("%d messages, want 1: the chat is busy", n)
+		}
+		store.commit(node.Event{Kind: node.Deaf, Nodes: 30})
+		s.Wake()
+		time.Sleep(time.Second)
+		if n := len(sender.all()); n != 2 {
+			t.Errorf("%d messages, want 2: the monitor is deaf", n)
+		}
+	})
+}
+
 // One alert every 700 ms, for five minutes, to a group with two topics and to a person.
 func TestPace(t *testing.T) {
 	const alerts = 425

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -132,18 +133,22 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 	if n != nil {
 		return t.paced(func() error { return t.attempt(ctx, *n) })
 	}
-	if wait := t.load.wait(now); wait > 0 {
-		return wait, nil
-	}
 	alerts, err := t.o.Store.Waiting(ctx, t.lease, loadLimit+1)
 	if err != nil {
 		return 0, err
+	}
+	if wait := t.load.wait(now); wait > 0 && !slices.ContainsFunc(alerts, ofMonitor) {
+		return wait, nil
 	}
 	if len(alerts) > 0 {
 		return t.paced(func() error { return t.alert(ctx, alerts) })
 	}
 	return t.otherwise(ctx, now)
 }
+
+// ofMonitor reports whether an alert is about the monitor itself: a deaf one is told at once, however much was told of
+// nodes just before.
+func ofMonitor(a nodestore.Alert) bool { return a.NodeID == "" }
 
 // thaw takes back a notification that reached nobody when more has happened since, so that one message tells all. It
 // returns the notification if it stays as it is.
