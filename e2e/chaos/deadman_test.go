@@ -252,7 +252,7 @@ func (w *world) caller(t *testing.T) *cluster.Instance {
 func (s *spark) untold(t *testing.T, dog *watchdog) {
 	s.telegram.Always("", telegramtest.Broken(http.StatusBadGateway))
 	calls := s.telegram.Calls("100")
-	s.flip()
+	s.strike()
 	must(t, s.telegram.WaitForCalls(t.Context(), "100", calls+1))
 	began := time.Now()
 	time.Sleep(untold + 4*minute)
