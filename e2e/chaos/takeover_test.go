@@ -186,6 +186,14 @@ type spark struct {
 	used  int
 }
 
+// awaitJoined waits until people were told of the nodes. A digest may not name them.
+func (s *spark) awaitJoined(t *testing.T) {
+	t.Helper()
+	s.await(t, time.Minute, "it is told that the nodes joined", `SELECT count(*) = $1 FROM deliveries d
+		JOIN events e ON e.id = d.event_id JOIN notifications n ON n.id = d.notification
+		WHERE e.node_id LIKE 'spark-%' AND n.told_at IS NOT NULL`, len(s.fleet.IDs()))
+}
+
 // strike lets a node report that it is down.
 func (s *spark) strike() {
 	s.fleet.Set(s.used, fleet.Reports)
@@ -221,7 +229,7 @@ func (s *spark) teller(t *testing.T) *cluster.Instance {
 
 // takeOverNotifier returns how many messages may have been told twice.
 func (s *spark) takeOverNotifier(t *testing.T) (repeats int) {
-	s.awaitTold(t, 0, 30*time.Second) // that they joined
+	s.awaitJoined(t)
 	t.Run("notifier killed", func(t *testing.T) {
 		s.notifierFails(t, killedLimit, 0, "the notifier that tells the chat is killed (kill -9) while it sends", func(i *cluster.Instance) func() {
 			s.whileSending(t, i.Kill)
