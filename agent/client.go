@@ -33,15 +33,17 @@ type SendError struct {
 	Status     int           // of the answer, 0 when there was none
 	Retry      bool          // whether trying again soon may help
 	RetryAfter time.Duration // how long the server asks to wait, 0 when it does not say
+	monitor    bool          // whether it is the answer of a monitor
 }
 
 func (e *SendError) Error() string { return e.Text }
 
-// elsewhere reports whether another address may take what this one did not: it is not about the heartbeat itself.
+// elsewhere reports whether another address may take what this one did not: it is not a monitor's word about the
+// heartbeat itself. What stands before a monitor, such as a firewall, refuses with the same statuses.
 func (e *SendError) elsewhere() bool {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
-		return false
+		return !e.monitor
 	}
 	return true
 }
@@ -169,7 +171,7 @@ func (c *Client) judge(resp *http.Response, answer []byte) error {
 	if status == http.StatusOK && said.OK {
 		return nil
 	}
-	e := &SendError{Status: status}
+	e := &SendError{Status: status, monitor: detail(answer) != ""}
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		e.Retry, e.RetryAfter = true, retryAfter(resp.Header)

@@ -25,9 +25,9 @@ const killDelay = 5 * time.Second
 type Command struct {
 	Text    string
 	Timeout time.Duration
-	Output  string                   // the file; it keeps the last output
+	Output  string                        // the file; it keeps the last output
 	Mask    func(lines []string) []string // hides secrets in what is kept
-	Environ []string                 // of the command, besides what tells of the node
+	Environ []string                      // of the command, besides what tells of the node
 }
 
 // Run runs it for a node, of which the command's environment tells. The command and all that it started in its process
