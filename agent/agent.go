@@ -87,6 +87,7 @@ func New(o Options) *Agent {
 // Run reports at once and then every interval until ctx ends. Troubles are logged, never returned.
 func (a *Agent) Run(ctx context.Context) {
 	a.watchDown()
+	a.Rest() // what it took to begin is not needed while the first heartbeat is sent
 	for gap := a.firstGap(); ctx.Err() == nil; gap = a.stray(a.Config.Interval, jitter) {
 		begun := a.Now()
 		// Troubles are in the journal.
