@@ -29,7 +29,9 @@ func (p *Pattern) fits(program, line []byte) bool {
 }
 
 // runs reports whether a shell runs a file of this pattern, and not a command line or another script with its name in it.
-func (p *Pattern) runs(args []string) bool { return p.Program != "sh" || filepath.Base(script(args)) == p.Has }
+func (p *Pattern) runs(args []string) bool {
+	return p.Program != "sh" || filepath.Base(script(args)) == p.Has
+}
 
 // takeValue are options of shells that have a value in the next argument.
 var takeValue = []string{"-o", "+o", "-O", "+O", "--rcfile", "--init-file"}

@@ -52,7 +52,7 @@ type Memory struct {
 	Fatal     Fatal            `json:"fatal,omitzero"`
 	Troubles  map[string]Count `json:"troubles,omitempty"`
 	Skipped   time.Time        `json:"skipped,omitzero"` // when its logs grew faster than they are read
-	Order     int64            `json:"order,omitempty"`   // of the last event
+	Order     int64            `json:"order,omitempty"`  // of the last event
 	cause     bool             // whether the cause of the fatal line may follow
 
 	Launched time.Time     `json:"launched,omitzero"` // when the launcher began
