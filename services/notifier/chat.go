@@ -40,7 +40,8 @@ type chat struct {
 	accepted *accepted
 	// unsent is a notification of which every attempt certainly failed: it may still become another message.
 	unsent unsent
-	thawed bool // it was taken back, and what it was to tell will be in the next one
+	thawed bool  // it was taken back, and what it was to tell will be in the next one
+	term   int64 // of the last tenure that knew the chat's pace
 	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
 	// make Telegram be asked sooner than it wished.
 	failures int       // attempts that failed in a row
@@ -120,6 +121,10 @@ func (c *chat) tenure(ctx context.Context) error {
 		return err
 	}
 	crashpoint.Here("notifier.acquired")
+	alone := l.Term == c.term+1
+	if !alone {
+		c.unsent = unsent{} // whoever told the chat since may have sent it
+	}
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })
 	c.log.Debug().Int64("term", l.Term).Msg("telling this chat")
@@ -133,7 +138,7 @@ func (c *chat) tenure(ctx context.Context) error {
 		defer close(kept)
 		k.keep(tctx, lose)
 	}()
-	err = c.guard(func() error { return (&teller{chat: c, lease: l, fresh: k.fresh}).tell(tctx) })
+	err = c.guard(func() error { return (&teller{chat: c, lease: l, fresh: k.fresh, alone: alone}).tell(tctx) })
 	lost := context.Cause(tctx)
 	lose(nil)
 	<-kept

@@ -26,6 +26,7 @@ type teller struct {
 	*chat
 	lease    nodestore.ChatLease
 	fresh    func() bool // whether the lease still lasts
+	alone    bool        // nobody else told the chat since this process did
 	silences silences
 	sweeper
 	looked time.Time // when nobody was to be reminded of
@@ -59,19 +60,24 @@ func (t *teller) tell(ctx context.Context) error {
 
 // recall takes over the pace from whoever told the chat before. What this process sent itself it knows already.
 func (t *teller) recall(ctx context.Context) error {
+	if t.alone {
+		t.term = t.lease.Term
+		return nil
+	}
 	told, err := t.o.Store.Burdens(ctx, t.lease, time.Minute)
 	if err != nil {
 		return err
 	}
-	now := t.o.Now()
-	if len(t.load.recent) > 0 {
-		return nil
-	}
+	now, known := t.o.Now(), t.load.last()
 	for _, b := range told {
 		at := now.Add(-b.Ago)
+		if !at.After(known) {
+			continue
+		}
 		t.pace.remember(at)
 		t.load.add(burden{at, b.Alerts})
 	}
+	t.term = t.lease.Term
 	return nil
 }
 
@@ -280,7 +286,7 @@ func (t *teller) forget() {
 // failed notes why, and when to try again. certain says that no attempt before can have been accepted.
 func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error, certain bool) error {
 	v := judge(err, t.failures, t.o.Timing, t.o.Random())
-	if certain && refused(err, v) {
+	if certain && refused(err) {
 		t.unsent = unsent{n.ID, n.Attempts + 1}
 	}
 	now := t.o.Now()
