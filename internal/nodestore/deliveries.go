@@ -194,7 +194,8 @@ type Deliveries interface {
 	// RetireChat says that nobody is configured to tell the chat any more, provided that its lease is still as it was
 	// seen; else ErrHeld. The chat is in no status until it is acquired again. What it was not told stays recorded.
 	RetireChat(ctx context.Context, seen ChatLease) error
-	// MoveChat records that the chat's messages go to another one from now on.
+	// MoveChat records that the chat's messages go to another one from now on. What was told before stays recorded, but
+	// there is no message in the new chat that could be answered.
 	MoveChat(ctx context.Context, l ChatLease, to string) error
 	RenewChat(ctx context.Context, l ChatLease, ttl time.Duration) error
 	ReleaseChat(ctx context.Context, l ChatLease) error
@@ -205,6 +206,9 @@ type Deliveries interface {
 	// the cursor, in one transaction. Quiet events are skipped without asking. It returns how many events it passed, so
 	// that 0 means the chat is up to date.
 	Collect(ctx context.Context, l ChatLease, limit int, choose Chooser) (int, error)
+	// Hold holds back, for a reason, the waiting alerts about nodes that covered reports, in one transaction. covered is
+	// asked with the labels that the node had when it happened, and not about monitor events.
+	Hold(ctx context.Context, l ChatLease, held string, covered func(nodeID, meta string) bool) error
 	// Held returns nodes with alerts held for a reason, by id, from after the given id on. For Flapping these are only
 	// nodes that are due: those whose last change is not after last, or which flap since no later than since; nodes
 	// that are due and have nothing held come with Alerts 0, and no event but its NodeID.

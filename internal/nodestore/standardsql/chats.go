@@ -183,11 +183,15 @@ func (s Store) RetireChat(ctx context.Context, seen nodestore.ChatLease) error {
 	})
 }
 
-// MoveChat implements nodestore.Deliveries.
+// MoveChat implements nodestore.Deliveries. The numbers of messages before are forgotten.
 func (s Store) MoveChat(ctx context.Context, l nodestore.ChatLease, to string) error {
 	return s.write(ctx, "move a chat", func(tx session) error {
 		n, err := tx.exec(ctx, `UPDATE chats SET moved_to = $3 WHERE chat = $1 AND term = $2`, l.Chat, l.Term, to)
-		return fenced(n > 0, err)
+		if err := fenced(n > 0, err); err != nil {
+			return err
+		}
+		_, err = tx.exec(ctx, `UPDATE notifications SET message_id = 0 WHERE chat = $1 AND message_id <> 0`, l.Chat)
+		return err
 	})
 }
 
