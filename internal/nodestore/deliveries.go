@@ -184,7 +184,8 @@ type Deliveries interface {
 	// ErrHeld, and the lease as it stands, for TakeOverChat. A chat seen for the first time hears of events that were
 	// found during the last lookback, not of all history. A chat that was retired for less than Returning hears of all
 	// that it missed; after a longer time it is like a new one: what it was not told before the lookback is given up,
-	// and stays in the record as not told. ttl is what the page believes, not what ends the lease.
+	// and stays in the record as not told. A new chat that another one has moved to goes on where that one stood, with
+	// what it was not told, and the other one is retired. ttl is what the page believes, not what ends the lease.
 	AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (ChatLease, error)
 	// TakeOverChat takes a lease that is still as it was seen. The caller has seen it so for longer than its owner
 	// believes in a lease that it does not renew. Else ErrHeld.

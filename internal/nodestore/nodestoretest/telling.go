@@ -25,6 +25,7 @@ var tellingChecks = []check{
 	{"nodes that fail come with what the chat heard of them", eachFailing},
 	{"a chat that moved stays moved", moved},
 	{"nothing answers a message of the chat before it moved", movedMessages},
+	{"the chat that another moved to goes on where that one stood", succession},
 	{"what was told lately burdens a chat", burdens},
 	{"what became of alerts is told", tellings},
 	{"all nodes and recent events are read", readAll},
@@ -121,6 +122,65 @@ func movedMessages(t *testing.T, d *database) {
 		if got := c.waiting(t); len(got) != 1 || got[0].Known != node.Down || got[0].ReplyTo != c.replyTo {
 			t.Errorf("%s: %+v", c.Chat, got)
 		}
+	}
+}
+
+func succession(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	c := join(t, d, "chat")
+	told := o.tell(t, change("told", node.Up, node.Down))
+	c.collect(t)
+	c.tell(t, 11, told)
+	_, err := d.Freeze(t.Context(), c.ChatLease, nodestore.Draft{
+		Text: "sum", Summary: "2026-03-01", Reminders: []nodestore.Reminder{{NodeID: "told", Incident: 5, Nth: 2}},
+	})
+	must(t, err)
+	frozen, err := d.Frozen(t.Context(), c.ChatLease)
+	must(t, err)
+	must(t, d.Told(t.Context(), c.ChatLease, frozen.ID, 12))
+	held := o.tell(t, change("held", node.Up, node.Down))
+	c.asked(t, always(nodestore.Choice{Held: nodestore.Silenced}))
+	bound := o.tell(t, change("frozen", node.Up, node.Down))
+	c.collect(t)
+	stands := c.freeze(t, 0, bound)
+	waits := o.tell(t, change("waits", node.Up, node.Down))
+	c.collect(t)
+	must(t, d.MoveChat(t.Context(), c.ChatLease, "-100123"))
+	later := o.tell(t, change("later", node.Up, node.Down))
+	o.commitNodes(t, node.Node{ID: "told", State: node.Down, Told: node.Down, Incident: 5})
+
+	next := join(t, d, "-100123")
+	if next.MovedTo != "" {
+		t.Errorf("it is where it is, not at %q", next.MovedTo)
+	}
+	next.collect(t)
+	next.wantWaiting(t, waits, later)
+	again, err := d.Frozen(t.Context(), next.ChatLease)
+	must(t, err)
+	if again == nil || again.ID != stands.ID || again.Chat != "-100123" {
+		t.Errorf("frozen is %+v, want %+v", again, stands)
+	}
+	must(t, d.Told(t.Context(), next.ChatLease, stands.ID, 1))
+	hs, err := d.Held(t.Context(), next.ChatLease, nodestore.Silenced, "", 0, 0, 9)
+	must(t, err)
+	if len(hs) != 1 || hs[0].ID != held {
+		t.Errorf("held: %+v", hs)
+	}
+	done, err := d.Summed(t.Context(), next.ChatLease, "2026-03-01")
+	must(t, err)
+	var nth int64
+	must(t, d.EachFailing(t.Context(), next.ChatLease, 9, func(f nodestore.Failing) error {
+		nth = f.Nth
+		return nil
+	}))
+	if !done || nth != 2 {
+		t.Errorf("summed up: %v, reminded %d times", done, nth)
+	}
+	wantErr(t, "whoever told the old one", d.RenewChat(t.Context(), c.ChatLease, long), nodestore.ErrFenced)
+	leases, err := d.ChatLeases(t.Context())
+	must(t, err)
+	if len(leases) != 1 || leases[0].Chat != "-100123" {
+		t.Errorf("not retired: %+v", leases)
 	}
 }
 

@@ -57,14 +57,18 @@ func heldUnless(taken bool, err error) error {
 	return err
 }
 
-// addChat creates the chat if there is none, with its cursor behind all events found before the lookback.
+// addChat creates the chat if there is none, with its cursor behind all events found before the lookback, or where the
+// chat stood that moved here.
 func addChat(ctx context.Context, tx session, chat string, lookback time.Duration) error {
 	created, err := tx.exec(ctx, `INSERT INTO chats (chat, owner, term, expires_at, last_told)
 		VALUES ($1, '', 0, 0, 0) ON CONFLICT (chat) DO NOTHING`, chat)
 	if err != nil || created == 0 {
 		return err
 	}
-	c, err := tx.foundBefore(ctx, lookback)
+	c, succeeds, err := tx.succeed(ctx, chat)
+	if err == nil && !succeeds {
+		c, err = tx.foundBefore(ctx, lookback)
+	}
 	if err != nil {
 		return err
 	}
