@@ -80,6 +80,7 @@ func singles() map[string]nodestore.Alert {
 			Evidence: "203.0.113.5, 203.0.113.9"})),
 		"doubled_clones": alertOf(aNode(node.Event{Kind: node.Doubled, Reason: node.ReasonSeq, Evidence: "203.0.113.5, 203.0.113.9"})),
 		"stalled":        alertOf(node.Event{Kind: node.Stalled, Since: ago(30 * time.Second), Lasted: 30 * time.Second}),
+		"outdated":       alertOf(node.Event{Kind: node.Outdated, Evidence: "version 2 at message 1207"}),
 		"unknown_kind":   alertOf(node.Event{Kind: "eclipse", Reason: "moon"}),
 		"hostile": alertOf(node.Event{Kind: node.Changed, From: node.Up, To: node.Down, NodeID: "a_b`*[x](y)<script>alert(1)</script>",
 			Name: "@everyone </code></b>&amp;", IP: "<!DOCTYPE html>", Reason: "<b>", Evidence: "line 1\nTime: never\u202e\x00 end"}),
@@ -189,6 +190,8 @@ func compounds() map[string]Telling {
 		}, flaps("rig-11", 1, nodestore.Flapping), flaps("rig-12", 14, nodestore.Flapped))...),
 		"list_down":   of(many(3, node.Down, "no_screen")...),
 		"own_network": own,
+		"monitor": of(at(40*time.Minute, node.Event{Kind: node.Blind, Since: ago(52 * time.Minute), Lasted: 12 * time.Minute}),
+			at(0, node.Event{Kind: node.Stalled, Since: ago(30 * time.Second), Lasted: 30 * time.Second})),
 		"digest":      {Digest: &big},
 		"still_one":   {At: stamp(noon), Still: failing(1)},
 		"still_some":  {At: stamp(noon), Still: failing(3)},
@@ -196,6 +199,9 @@ func compounds() map[string]Telling {
 		"summary": {Summary: &Summary{From: ago(24 * time.Hour), To: stamp(noon),
 			Counts: map[node.State]int{node.Up: 95, node.Down: 3, node.Lost: 2}, Uptime: 0.99234,
 			Worst: []NodeUptime{{NodeID: "rig-1", Uptime: 0.5}, {NodeID: "rig-2", Uptime: 0.99999}}}},
+		// They fell silent while nobody could hear them: that is no downtime, yet not a good day.
+		"summary_unseen": {Summary: &Summary{From: ago(24 * time.Hour), To: stamp(noon),
+			Counts: map[node.State]int{node.Up: 1, node.Lost: 3}, Uptime: 1}},
 		"summary_all_up": {Summary: &Summary{From: ago(24 * time.Hour), To: stamp(noon), Counts: map[node.State]int{node.Up: 100}, Uptime: 1}},
 	}
 }
