@@ -2,7 +2,6 @@ package notifier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -245,21 +244,6 @@ func TestAFrozenProcessDoesNotSendLate(t *testing.T) {
 		start(t, "b", store, sender, "1")
 		time.Sleep(time.Minute)
 		onceEach(t, sender.all(), "1", 1)
-	})
-}
-
-func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		store := newMemory()
-		store.fail = func(string, bool) error { return nodestore.ErrUnavailable }
-		ctx, lose := context.WithCancelCause(t.Context())
-		k := &keeper{store: store, ttl: 8 * time.Second, now: time.Now}
-		began := time.Now()
-		k.renewed(began)
-		k.keep(ctx, lose)
-		if took := time.Since(began); took != 8*time.Second || !errors.Is(context.Cause(ctx), errStale) {
-			t.Errorf("given up after %v: %v", took, context.Cause(ctx))
-		}
 	})
 }
 

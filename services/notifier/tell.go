@@ -10,6 +10,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 )
 
 const (
@@ -190,10 +191,10 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 		t.moved(ctx)
 		return t.told(ctx, t.accepted)
 	}
-	if errors.Is(err, errStale) {
+	if errors.Is(err, lease.ErrStale) {
 		return err
 	}
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errStale) {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), lease.ErrStale) {
 		return nil // cut off by the end, not by Telegram
 	}
 	crashpoint.Here("notifier.refused")
@@ -201,12 +202,12 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 }
 
 // send gives a message on its way some time when the service stops, and all the time there is when only the lease
-// could not be renewed. Its error is errStale when the lease was over before the message left.
+// could not be renewed. Its error is lease.ErrStale when the lease was over before the message left.
 func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, error) {
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.o.Timing.Send)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		if !errors.Is(context.Cause(ctx), errStale) {
+		if !errors.Is(context.Cause(ctx), lease.ErrStale) {
 			sleep(sctx, sendGrace)
 			cancel()
 		}
@@ -218,7 +219,7 @@ func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, err
 	}
 	id, err := t.deliver(l, n)
 	if err != nil && l.expired.Load() {
-		err = errStale
+		err = lease.ErrStale
 	}
 	return id, err
 }
