@@ -13,8 +13,8 @@ import (
 
 const ttl = 8 * time.Second
 
-// keep holds a lease until it is lost, and returns why and when that was.
-func keep(t *testing.T, renew func(context.Context) error) (why error, after time.Duration) {
+// keep holds a lease until it is lost, and returns when and why that was.
+func keep(t *testing.T, renew func(context.Context) error) (after time.Duration, why error) {
 	t.Helper()
 	ctx, lose := context.WithCancelCause(t.Context())
 	defer lose(nil)
@@ -22,7 +22,7 @@ func keep(t *testing.T, renew func(context.Context) error) (why error, after tim
 	began := time.Now()
 	h.Renewed(began)
 	h.Keep(ctx, func(ctx context.Context) error { return h.Renew(ctx, renew) }, lose)
-	return context.Cause(ctx), time.Since(began)
+	return time.Since(began), context.Cause(ctx)
 }
 
 func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
@@ -35,7 +35,7 @@ func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				if why, after := keep(t, renew); after < ttl || after > ttl+ttl/2 || !errors.Is(why, lease.ErrStale) {
+				if after, why := keep(t, renew); after < ttl || after > ttl+ttl/2 || !errors.Is(why, lease.ErrStale) {
 					t.Errorf("given up after %v: %v", after, why)
 				}
 			})
@@ -46,7 +46,7 @@ func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
 func TestALeaseThatWasTakenOverIsGivenUpAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 10
-		why, after := keep(t, func(context.Context) error {
+		after, why := keep(t, func(context.Context) error {
 			if left--; left > 0 {
 				return nil
 			}
@@ -68,11 +68,11 @@ func TestALeaseLastsFromWhenItWasAskedFor(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(ttl - 3*time.Second - 1)
+		time.Sleep(ttl - 3*time.Second - time.Nanosecond)
 		if !h.Fresh() {
 			t.Error("over too soon")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if h.Fresh() {
 			t.Error("over too late")
 		}
