@@ -140,6 +140,10 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	s.cleanup(stop)
+	if stop, err = connection.OnBatch(page.Batch); err != nil {
+		return err
+	}
+	s.cleanup(stop)
 
 	checks := append(s.front.Checks(), eval.Checks()...)
 	checks = append(checks, notify.Checks()...)
