@@ -17,6 +17,9 @@ func Unprintable(r rune) bool {
 // apart; other unprintable runes are dropped, NUL above all, which Postgres cannot store. What is not UTF-8 becomes
 // U+FFFD.
 func Line(s string, limit int) string {
+	if len(s) <= limit && clean(s) {
+		return s
+	}
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r':
@@ -27,6 +30,19 @@ func Line(s string, limit int) string {
 		return r
 	}, s))
 	return strings.TrimRightFunc(cut(s, limit), unicode.IsSpace)
+}
+
+// clean reports whether a text is ASCII that is a plain line as it stands, as nearly all are.
+func clean(s string) bool {
+	if s == "" {
+		return true
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s[0] != ' ' && s[len(s)-1] != ' '
 }
 
 // cut shortens a valid UTF-8 text to at most limit bytes.

@@ -23,8 +23,11 @@ func object(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil
 	}
-	out := compact(raw)
-	if len(out) > contract.MaxReportBytes || json.Unmarshal(out, new(map[string]any)) != nil {
+	out := raw
+	if bytes.ContainsAny(raw, " \t\r\n") {
+		out = compact(raw)
+	}
+	if len(out) > contract.MaxReportBytes || strange(out) && json.Unmarshal(out, new(map[string]any)) != nil {
 		return nil
 	}
 	if !bytes.Contains(out, []byte(`\u`)) {
@@ -35,6 +38,25 @@ func object(raw json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return out
+}
+
+// strange reports whether valid JSON may hold a number that a float64 cannot: with an exponent, or with very many digits.
+func strange(raw json.RawMessage) bool {
+	digits := 0
+	for i, c := range raw {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case (c == 'e' || c == 'E') && i > 0 && '0' <= raw[i-1] && raw[i-1] <= '9':
+			return true
+		default:
+			digits = 0
+		}
+		if digits > 300 {
+			return true
+		}
+	}
+	return false
 }
 
 // cleanJSON writes an object anew with clean names and texts. Numbers stay as they are.

@@ -23,13 +23,14 @@ func ago(d time.Duration) node.Stamp { return node.Stamp(noon.Add(-d).UnixNano()
 
 // fakeStore is a Reader over a slice.
 type fakeStore struct {
-	mu      sync.Mutex
-	nodes   []node.Node
-	status  nodestore.Status
-	events  []nodestore.StoredEvent // oldest first
-	err     error
-	queries int           // calls of Nodes
-	gate    chan struct{} // when not nil, Nodes waits for it to be closed
+	nodestore.History // what a test does not set must not be called
+	mu                sync.Mutex
+	nodes             []node.Node
+	status            nodestore.Status
+	events            []nodestore.StoredEvent // oldest first
+	err               error
+	queries           int           // calls of Nodes
+	gate              chan struct{} // when not nil, Nodes waits for it to be closed
 }
 
 func newFakeStore(nodes ...node.Node) *fakeStore {
