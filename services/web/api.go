@@ -17,6 +17,10 @@ import (
 // apiRoutes are what programs read.
 func (s *Service) apiRoutes(get func(path, route string, h http.HandlerFunc)) {
 	get(nodesPath, "nodes", s.getNodes)
+	get(nodesPath+"/*", "node", s.getNodeJSON)
+	get(incidentsPath, "incidents_api", s.getIncidentsJSON)
+	get("/api/stats", "stats", s.getStats)
+	get(openAPIPath, "openapi", s.getOpenAPI)
 }
 
 const (
