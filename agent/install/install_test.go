@@ -225,21 +225,21 @@ func TestTheOldAgentIsReplacedAfterAsking(t *testing.T) {
 
 // TestSettingsOfBothPlacesAreTakenOver: the first agents read the unit's environment and the file, which won.
 func TestSettingsOfBothPlacesAreTakenOver(t *testing.T) {
-	const unit = "[Service]\nEnvironment=META=unit NODE_ID=%H-old ODD=x \"SERVER_URL=http://unit.example\"\n"
+	const unit = "[Service]\nEnvironment=META=unit NODE_ID=%H-old ODD=x https_proxy=http://p:3128 \"SERVER_URL=http://unit.example\"\n"
 	m := linux(map[string]string{"/etc/gensyn-agent.env": "META=file\nSHARED_SECRET=s", unitDir + "gensyn-agent.service": unit})
 	a := &asked{answer: true}
 	o := options("linux", a)
-	o.Names = append(o.Names, "NODE_ID")
+	o.Names = append(o.Names, "NODE_ID", "HTTPS_PROXY")
 	if err := Install(t.Context(), m, o); err != nil {
 		t.Fatal(err)
 	}
 	text := m.files["/etc/gensyn-agent.env"]
 	set, err := envfile.Parse([]byte(text))
-	want := map[string]string{"META": "file", "SHARED_SECRET": "s", "NODE_ID": "$(hostname)-old", "SERVER_URL": "http://unit.example"}
+	want := map[string]string{"META": "file", "SHARED_SECRET": "s", "NODE_ID": "$(hostname)-old", "SERVER_URL": "http://unit.example", "HTTPS_PROXY": "http://p:3128"}
 	if err != nil || !maps.Equal(set, want) || !strings.HasPrefix(text, "META=file\nSHARED_SECRET=s\n") {
 		t.Errorf("settings %v, want %v; %v", set, want, err)
 	}
-	if !strings.Contains(a.String(), "add NODE_ID, SERVER_URL of the earlier agent to /etc/gensyn-agent.env\n") {
+	if !strings.Contains(a.String(), "add HTTPS_PROXY, NODE_ID, SERVER_URL of the earlier agent to /etc/gensyn-agent.env\n") {
 		t.Errorf("said\n%s", a)
 	}
 	// What people take out of the file later stays out.
