@@ -23,6 +23,31 @@ func TestAHealthyNodeIsNotToldDown(t *testing.T) {
 		r.stop(100, 101, 200, 201, 202)
 		r.want(workload.Crashed, "DOWN", "p2p_failed", "failed to dial")
 	})
+	t.Run("the end of the run before, in a log without times", func(t *testing.T) {
+		for _, away := range []time.Duration{10 * time.Hour, time.Minute} {
+			r, dir := working(t)
+			console := filepath.Join(dir, "nohup.out")
+			r.plain(console, ">> Starting\n")
+			r.want(workload.Training, "UP", "training", "Joining round: 7")
+			// Between two looks it crashes, and begins anew.
+			r.pass(away - 30*time.Second)
+			r.stop(100, 101, 200, 201, 202)
+			r.plain(console, ">> An error was detected while running rl-swarm\n")
+			r.script(300, dir)
+			r.launcher(400, 300, dir)
+			r.log(dir, "🐝 Joining round: 8")
+			r.plain(console, ">> Starting\n")
+			r.pass(30 * time.Second)
+			r.want(workload.Training, "UP", "training", "Joining round: 8")
+			r.watch(15 * time.Minute)
+			r.want(workload.Training, "UP", "training", "Joining round: 8")
+			// The next one is of this run.
+			r.plain(console, ">> An error was detected while running rl-swarm\n")
+			r.look()
+			r.pass(3 * time.Minute)
+			r.want(workload.Crashed, "DOWN", "script_ended", "An error was detected")
+		}
+	})
 	t.Run("a start that is tried again and goes on", func(t *testing.T) {
 		r := newRig(t)
 		dir := r.node("rl-swarm")

@@ -167,8 +167,8 @@ func (w *Watcher) read(s source, limit int64) {
 	lines, skipped := s.file.Read(limit)
 	stamps := unwrap(lines)
 	unstamped := now
-	if s.file.First && !s.ours {
-		unstamped = time.Time{} // nobody knows how old they are
+	if !s.ours && (s.file.First || s.look.replaced) {
+		unstamped = time.Time{} // nobody knows how old they are, or which of two runs they are of
 	}
 	if skipped > 0 && !s.file.First {
 		m.Skipped = now

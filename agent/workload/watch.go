@@ -120,6 +120,8 @@ type look struct {
 	main   *member // the launcher, or what there is
 	facts  Facts
 	seen   []Sight
+
+	replaced bool // the launcher is another one than at the look before
 }
 
 // identity is the id of the peer of a group, "" when its key cannot be read.
