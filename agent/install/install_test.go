@@ -21,6 +21,7 @@ type machine struct {
 	modes  map[string]fs.FileMode
 	ran    []string
 	tasks  string // what schtasks lists
+	xml    string // what it says of a task
 	refuse string // a command that fails
 }
 
@@ -62,6 +63,9 @@ func (m *machine) Glob(pattern string) (out []string) {
 
 func (m *machine) Run(_ context.Context, name string, args ...string) (string, error) {
 	line := strings.Join(append([]string{name}, args...), " ")
+	if strings.HasSuffix(line, "/XML") {
+		return m.xml, nil
+	}
 	if strings.Contains(line, "/Query") {
 		return m.tasks, nil
 	}
@@ -371,6 +375,19 @@ func TestInstallOnWindows(t *testing.T) {
 	}
 	if len(a.questions) != 1 || !strings.Contains(a.questions[0], `task \Gensyn Agent.`) {
 		t.Errorf("asked %q", a.questions)
+	}
+	// Done again it asks nothing: the task is disabled, and not only its trigger.
+	m.xml = "<Triggers><Enabled>false</Enabled></Triggers><Settings><Enabled>true</Enabled></Settings>"
+	if err := Install(t.Context(), m, options("windows", a)); err != nil || len(a.questions) != 2 {
+		t.Errorf("%v, asked %q", err, a.questions)
+	}
+	m.xml = string(utf16File("<Triggers><Enabled>true</Enabled></Triggers><Settings><Enabled>false</Enabled></Settings>"))
+	if err := Install(t.Context(), m, options("windows", a)); err != nil || len(a.questions) != 2 {
+		t.Errorf("%v, asked %q", err, a.questions)
+	}
+	a.Reset()
+	if err := Uninstall(t.Context(), m, options("windows", a)); err != nil || !strings.Contains(a.String(), `schtasks /Change /TN "\Gensyn Agent" /ENABLE`) {
+		t.Errorf("%v, said\n%s", err, a)
 	}
 }
 
