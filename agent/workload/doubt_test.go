@@ -1,6 +1,8 @@
 package workload_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -46,6 +48,23 @@ func TestAHealthyNodeIsNotToldDown(t *testing.T) {
 			r.look()
 			r.pass(3 * time.Minute)
 			r.want(workload.Crashed, "DOWN", "script_ended", "An error was detected")
+		}
+	})
+	t.Run("logs on a disk whose clock is wrong", func(t *testing.T) {
+		for _, wrong := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
+			r, dir := working(t)
+			log := filepath.Join(dir, "logs/swarm_launcher.log")
+			for round := range 12 {
+				r.pass(5 * time.Minute)
+				r.log(dir, fmt.Sprintf("🐝 Joining round: %d", 10+round))
+				if err := os.Chtimes(log, r.now.Add(wrong), r.now.Add(wrong)); err != nil {
+					t.Fatal(err)
+				}
+				r.pass(30 * time.Second)
+				r.want(workload.Training, "UP", "training", fmt.Sprintf("round: %d", 10+round))
+			}
+			r.watch(36 * time.Minute) // a look's distance later than it could be known
+			r.want(workload.Stalled, "DEGRADED", "stalled", "round: 21")
 		}
 	})
 	t.Run("a start that is tried again and goes on", func(t *testing.T) {
