@@ -4,8 +4,9 @@ SHELL := /bin/bash
 MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
-# HTTP/2 is a seventh of the agent, and one small request a minute has no use for it.
-AGENT := -tags nethttpomithttp2 -ldflags "-s -w"
+# HTTP/2 is a seventh of the agent, and one small request a minute has no use for it; without inlining it is smaller by another
+# twentieth, and a beat costs 6 % more.
+AGENT := -tags nethttpomithttp2 -gcflags=all=-l -ldflags "-s -w"
 
 .PHONY: help test deps vet lint race bench chaos faults reliability apart dev build fuzz clean
 
