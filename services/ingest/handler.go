@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 )
 
@@ -65,7 +66,7 @@ type refusal struct {
 
 // postHeartbeat is the way of one heartbeat: token, body, decoding, limit, storing.
 func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
-	peer := s.door.peer(r)
+	peer := s.TrustedProxies.Of(r)
 	no := s.authorize(r, peer)
 	if no == nil {
 		no = s.take(w, r, peer)
@@ -84,7 +85,7 @@ func (s *Service) authorize(r *http.Request, peer netip.Addr) *refusal {
 	if s.door.admits(r.Header.Get("Authorization")) {
 		return nil
 	}
-	if wait := s.failures.take(origin(peer)); wait > 0 {
+	if wait := s.failures.Take(clientaddr.Origin(peer)); wait > 0 {
 		return &refusal{
 			status: http.StatusTooManyRequests, retryAfter: wait, unread: true,
 			detail: "too many requests with a wrong token",
@@ -103,7 +104,7 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr) 
 	if err != nil {
 		return &refusal{status: http.StatusBadRequest, detail: err.Error()}
 	}
-	if wait := s.reports.take(h.NodeID); wait > 0 {
+	if wait := s.reports.Take(h.NodeID); wait > 0 {
 		return &refusal{
 			status: http.StatusTooManyRequests, retryAfter: wait, node: h.NodeID,
 			detail: "too many heartbeats of this node: one a second is enough",

@@ -14,8 +14,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/limiter"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -33,7 +35,7 @@ type Options struct {
 	Secret         settings.Secret
 	Partition      int
 	Bus            Bus
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedProxies clientaddr.Proxies // whose X-Forwarded-For is believed
 	Log            zerolog.Logger
 	Metrics        prometheus.Registerer // may be nil
 	Now            func() time.Time      // time.Now when nil
@@ -52,8 +54,8 @@ const (
 type Service struct {
 	Options
 	door     door
-	failures *limiter[netip.Addr]
-	reports  *limiter[string]
+	failures *limiter.Limiter[netip.Addr]
+	reports  *limiter.Limiter[string]
 	tally    tally
 	commit   *committer
 	self     *selfCheck
@@ -86,9 +88,9 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options:   o,
-		door:      newDoor(o.Secret, o.TrustedProxies),
-		failures:  newLimiter[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
-		reports:   newLimiter[string](reportsAtOnce, reportsEach, 0, o.Now),
+		door:      newDoor(o.Secret),
+		failures:  limiter.New[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
+		reports:   limiter.New[string](reportsAtOnce, reportsEach, 0, o.Now),
 		self:      newSelfCheck(),
 		metrics:   newMetrics(o.Metrics),
 		refusals:  o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second}),
