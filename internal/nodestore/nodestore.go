@@ -135,5 +135,6 @@ type Store interface {
 	Deliveries
 	Quieting
 	Pollers
+	Access
 	Close() error
 }

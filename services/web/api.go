@@ -67,6 +67,7 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 		detail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	q.viewer = viewer(r)
 	snap, err := s.view.get(r.Context())
 	if err != nil {
 		w.Header().Set("Retry-After", "2")
@@ -101,7 +102,7 @@ func (s *snapshot) page(q nodesQuery) (selected []*node.Node, more bool) {
 		if q.limit > 0 && len(selected) == q.limit {
 			return selected, true
 		}
-		selected = append(selected, &s.nodes[i])
+		selected = append(selected, q.viewer.show(&s.nodes[i]))
 	}
 	return selected, false
 }

@@ -82,7 +82,7 @@ func TestDeleteWaitsUntilTheNodeIsGone(t *testing.T) {
 		if d := time.Since(start); d < 300*time.Millisecond || d > 500*time.Millisecond {
 			t.Errorf("answered after %v", d)
 		}
-		want := contract.Command{V: contract.Version, Kind: contract.CommandDelete, NodeID: "bravo", By: "web"}
+		want := contract.Command{V: contract.Version, Kind: contract.CommandDelete, NodeID: "bravo", By: adminName}
 		if len(stream.published) != 1 || stream.published[0] != want {
 			t.Errorf("published %+v", stream.published)
 		}
@@ -121,7 +121,7 @@ func TestDeleteTakesAnyNodeID(t *testing.T) {
 
 func TestDeleteRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T, s *Service, store *fakeStore, stream *fakeStream) {
-		for _, auth := range []string{"", "Bearer", "Bearer wrong", "Basic YWRtaW46cGFzcw==", "Bearer " + adminToken + "x"} {
+		for _, auth := range []string{"", "Bearer", "Bearer wrong", "Basic YWRtaW46d3Jvbmc=", "Bearer " + adminToken + "x"} {
 			wantDetail(t, deletes(s, "/api/nodes/bravo", auth), 401, "Unauthorized")
 		}
 		wantDetail(t, deletes(s, "/api/nodes/brav"), 404, "no such node")

@@ -135,6 +135,7 @@ type look struct {
 func lookOf(r *http.Request) look {
 	var l look
 	l.w, l.explicit = language(r)
+	l.viewer = viewer(r)
 	v := r.URL.Query()
 	if search := []rune(strings.ToValidUTF8(strings.TrimSpace(v.Get("q")), "")); len(search) <= maxSearch {
 		l.search = string(search)

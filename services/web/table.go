@@ -20,6 +20,7 @@ const (
 // fragmentKey is all that a rendered table depends on, besides the snapshot.
 type fragmentKey struct {
 	lang, keep, state, search string
+	addresses                 bool
 }
 
 // liveData is what the script replaces every few seconds.
@@ -59,7 +60,7 @@ type row struct {
 
 // fragment is the rendered table, shared by all who look the same way until the next read.
 func (s *Service) fragment(snap *snapshot, l look) ([]byte, error) {
-	key := fragmentKey{l.w.Lang, l.keep(), l.stateParam(), l.search}
+	key := fragmentKey{l.w.Lang, l.keep(), l.stateParam(), l.search, l.viewer.Addresses}
 	snap.mu.Lock()
 	defer snap.mu.Unlock() // rendering the same twice would take longer than to wait
 	if live, ok := snap.fragments[key]; ok {
@@ -102,7 +103,7 @@ func (s *Service) tableData(snap *snapshot, l look) liveData {
 			continue
 		}
 		if found++; found <= maxRows {
-			d.Rows = append(d.Rows, newRow(n, l.w, snap))
+			d.Rows = append(d.Rows, newRow(l.viewer.show(n), l.w, snap))
 		}
 	}
 	if found > maxRows {

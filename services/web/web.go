@@ -14,9 +14,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web/access"
 )
 
 // pingEvery is how often the database is asked although nobody looks at the page.
@@ -35,10 +37,17 @@ type Options struct {
 	Clock     func(ctx context.Context, partition int) (time.Time, error)
 	Partition int
 
-	SiteTitle          string          // "" for "Gensyn Nodes"
-	Username, Password settings.Secret // both or none
-	AdminToken         settings.Secret // "" forbids deleting
-	PublicURL          string          // where people reach the page; "" is taken from each request
+	SiteTitle string // "" for "Gensyn Nodes"
+
+	Access   nodestore.Access   // nil: nobody can sign in with the form, or act
+	Quieting nodestore.Quieting // nil: alerts cannot be silenced
+
+	Username, Password settings.Secret // both or none; the password may be a hash
+	AdminToken         settings.Secret // of programs; "" for none
+	OIDC               access.OIDC
+	PublicView         bool // everybody may look, without addresses
+	TrustedProxies     clientaddr.Proxies
+	PublicURL          string // where people reach the page; "" is taken from each request
 	// AgentHint says that heartbeats are taken at the page's own address, as standalone does: the page of an empty
 	// monitor can then show the whole command that starts an agent.
 	AgentHint bool
@@ -56,6 +65,11 @@ type Service struct {
 	pages   pages
 	metrics metrics
 	handler http.Handler
+
+	password access.Password
+	gate     *access.Gate
+	origins  *http.CrossOriginProtection
+	failures zerolog.Logger // sampled: strangers must not fill the log
 
 	mu     sync.Mutex
 	broken error // why the database could not be read last time
@@ -79,6 +93,14 @@ func New(o Options) (*Service, error) {
 	s := &Service{Options: o, metrics: newMetrics(o.Metrics)}
 	s.view = newView(s.read, o.Now)
 	var err error
+	if s.password, err = access.ParsePassword(o.Password); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if s.origins, err = s.crossOrigin(); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	s.gate = access.NewGate(o.Now)
+	s.failures = o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second})
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}

@@ -200,13 +200,10 @@ func (s *Stack) newNotifier(o Options, store nodestore.Store, m prometheus.Regis
 	return notifier.New(opts)
 }
 
-func newWeb(o Options, store nodestore.Reader, b *bus.Bus, m prometheus.Registerer) (*web.Service, error) {
-	return web.New(web.Options{
-		Store: store, Commands: b, Partition: partition,
-		SiteTitle: o.Web.SiteTitle, Username: o.Web.Username, Password: o.Web.Password,
-		AdminToken: o.Web.AdminToken, PublicURL: o.Web.PublicURL, AgentHint: true,
-		Log: o.Log.With().Str("part", "web").Logger(), Metrics: m,
-	})
+func newWeb(o Options, store nodestore.Store, b *bus.Bus, m prometheus.Registerer) (*web.Service, error) {
+	options := o.Web.Options(store, b, o.Log.With().Str("part", "web").Logger(), m)
+	options.Partition, options.AgentHint = partition, true
+	return web.New(options)
 }
 
 func newIngest(o Options, b *bus.Bus, m prometheus.Registerer) (*ingest.Service, error) {
