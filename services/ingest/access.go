@@ -11,18 +11,36 @@ import (
 // door decides who may report.
 type door struct {
 	secret [sha256.Size]byte // of the digest: all comparisons have one length
+	tokens *tokens           // nil for none
 }
 
-func newDoor(secret settings.Secret) door {
-	return door{secret: sha256.Sum256([]byte(secret.Reveal()))}
+func newDoor(secret settings.Secret, t *tokens) door {
+	return door{secret: sha256.Sum256([]byte(secret.Reveal())), tokens: t}
 }
 
-// admits reports whether an Authorization header carries the secret: two words, the first "bearer" in any case.
-func (d *door) admits(authorization string) bool {
+// grant says whom a bearer token lets in.
+type grant int
+
+const (
+	stranger grant = iota
+	unsure         // not known yet: the tokens are not all there
+	anyNode
+	oneNode // the one that comes with it
+)
+
+// admits looks at an Authorization header: two words, the first "bearer" in any case. node is the only one that may be
+// reported, with oneNode.
+func (d *door) admits(authorization string) (g grant, node string) {
 	words := strings.Fields(authorization)
 	if len(words) != 2 || !strings.EqualFold(words[0], "bearer") {
-		return false
+		return stranger, ""
 	}
 	given := sha256.Sum256([]byte(words[1]))
-	return subtle.ConstantTimeCompare(given[:], d.secret[:]) == 1
+	if subtle.ConstantTimeCompare(given[:], d.secret[:]) == 1 {
+		return anyNode, ""
+	}
+	if d.tokens == nil {
+		return stranger, ""
+	}
+	return d.tokens.find(given)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type Options struct {
 	Secret         settings.Secret
 	Partition      int
 	Bus            Bus
+	Tokens         TokenSource        // nil: SHARED_SECRET alone lets agents in
 	TrustedProxies clientaddr.Proxies // whose X-Forwarded-For is believed
 	Log            zerolog.Logger
 	Metrics        prometheus.Registerer // may be nil
@@ -86,9 +88,14 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	var known *tokens
+	if o.Tokens != nil {
+		known = newTokens(o.Tokens, o.Log)
+		known.watch(o.Metrics)
+	}
 	s := &Service{
 		Options:   o,
-		door:      newDoor(o.Secret),
+		door:      newDoor(o.Secret, known),
 		failures:  limiter.New[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
 		reports:   limiter.New[string](reportsAtOnce, reportsEach, 0, o.Now),
 		self:      newSelfCheck(),
@@ -109,6 +116,11 @@ func (s *Service) SetSelf(addr string) error { return s.self.setAddr(addr) }
 
 // Run publishes until ctx ends, then answers what is at hand. Before it, heartbeats wait.
 func (s *Service) Run(ctx context.Context) error {
+	if t := s.door.tokens; t != nil {
+		var following sync.WaitGroup
+		following.Go(func() { t.run(ctx) })
+		defer following.Wait()
+	}
 	s.commit.start()
 	defer s.commit.stop()
 	s.pulse(ctx)

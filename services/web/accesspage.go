@@ -2,10 +2,10 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -17,20 +17,15 @@ type accessFrame struct {
 	Title     string
 	Assets    assets
 	Root      string // from this page to the root, ./ or ../
-	Lang      string // "" unless it was asked for
 	Viewer    Viewer
 	Done      string // what was just done, in words
 }
 
 // accessFrame makes the frame of a page. done is a word of Done in accessWords, or "".
 func (s *Service) accessFrame(r *http.Request, title string) accessFrame {
-	w, explicit := language(r)
 	f := accessFrame{
-		W: w, A: accessWordsFor(r), SiteTitle: s.SiteTitle, Title: title, Assets: s.assets,
-		Root: "./" + strings.Repeat("../", strings.Count(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")), Viewer: viewer(r),
-	}
-	if explicit {
-		f.Lang = w.Lang
+		W: language(r), A: accessWordsFor(r), SiteTitle: s.SiteTitle, Title: title, Assets: s.assets,
+		Root: root(r), Viewer: viewer(r),
 	}
 	f.Done = f.A.Done[r.URL.Query().Get("done")]
 	return f
@@ -48,3 +43,31 @@ func (s *Service) accessPage(w http.ResponseWriter, status int, name string, dat
 
 // retryAfter is a time as the header says it, in whole seconds.
 func retryAfter(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+
+const (
+	// pruneEvery is how often what is over is deleted.
+	pruneEvery = time.Hour
+	// actionsAge is how long the audit log and revoked tokens are kept.
+	actionsAge = 400 * 24 * time.Hour
+)
+
+// pruneAccess deletes sessions that are over, and what is old, until ctx ends.
+func (s *Service) pruneAccess(ctx context.Context) {
+	if s.Access == nil {
+		return
+	}
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		pctx, cancel := context.WithTimeout(ctx, copyLimit)
+		if err := s.Access.PruneAccess(pctx, s.Now(), actionsAge); err != nil && ctx.Err() == nil {
+			s.Log.Warn().Err(err).Msg("old sessions and actions could not be deleted; tried again in an hour")
+		}
+		cancel()
+	}
+}

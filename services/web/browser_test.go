@@ -144,8 +144,13 @@ func accept(lang string) chromedp.Action[chromedp.Void] {
 // serve shows a store at an address.
 func serve(t *testing.T, store *fakeStore, change ...func(o *Options)) string {
 	t.Helper()
-	server := httptest.NewServer(newService(t, store, append([]func(*Options){realTime}, change...)...).Handler())
-	t.Cleanup(server.Close)
+	service := newService(t, store, append([]func(*Options){realTime}, change...)...)
+	server := httptest.NewServer(service.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections() // open streams
+		server.Close()
+	})
+	running(t, service)
 	return server.URL
 }
 
@@ -177,12 +182,12 @@ func TestBrowserShowsHostileTextsLiterally(t *testing.T) {
 	b := newBrowser(t)
 	for _, path := range []string{"/", "/?q=" + strings.NewReplacer("<", "%3C", ">", "%3E", `"`, "%22", " ", "+").Replace(`"><script>window.pwned=7</script>`)} {
 		b.run(chromedp.Navigate(url+path), chromedp.WaitReady(chromedp.CSS("#live")))
-		b.until(`document.getElementById("fresh").textContent.includes("Updated")`)
+		b.until(`document.getElementById("fresh").textContent.includes("Live")`)
 		if pwned := eval[bool](b, `"pwned" in window`); pwned {
 			t.Fatalf("%s: a script ran", path)
 		}
-		if n := eval[int](b, `document.querySelectorAll("script, style, img, svg").length`); n != 1 {
-			t.Errorf("%s: %d foreign elements, want our one script only", path, n-1)
+		if n := eval[int](b, `document.querySelectorAll("script, style, img, iframe, object, svg:not(.ours)").length`); n != 2 {
+			t.Errorf("%s: %d foreign elements, want our one script and our sign", path, n-2)
 		}
 	}
 	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#live")))
@@ -228,6 +233,7 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 
 	store.change(func(f *fakeStore) {
 		f.nodes = append(f.nodes, node.Node{ID: "zulu", State: node.Down, Reason: "no_process", Heard: ago(0), Since: ago(0)})
+		f.events = append(f.events, transition(1, "zulu", node.Down))
 	})
 	b.until(`document.body.textContent.includes("zulu")`)
 	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo charlie delta zulu echo alpha" {
@@ -249,14 +255,16 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 
 func TestBrowserSaysThatTheConnectionIsLost(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(newService(t, newFakeStore(sample()...), realTime).Handler())
+	service := newService(t, newFakeStore(sample()...), realTime)
+	server := httptest.NewServer(service.Handler())
 	t.Cleanup(server.Close)
+	running(t, service)
 	b := newBrowser(t)
 	b.run(chromedp.Navigate(server.URL), chromedp.WaitReady(chromedp.CSS("#show-lost")))
 	b.clean()
 	server.CloseClientConnections()
 	server.Close()
-	b.until(`document.getElementById("notice").textContent.startsWith("No connection to the monitor. The table is ")`)
+	b.until(`document.getElementById("notice").textContent.startsWith("No connection to the monitor. What you see is ")`)
 	b.until(`document.body.textContent.includes("alpha")`)
 }
 
@@ -280,13 +288,17 @@ func TestBrowserInRussian(t *testing.T) {
 	if lang := eval[string](b, `document.documentElement.lang`); lang != "ru" {
 		t.Errorf("lang is %s", lang)
 	}
-	b.until(`document.getElementById("fresh").textContent.startsWith("Обновлено в ")`)
+	b.until(`document.getElementById("fresh").textContent.includes("На связи")`)
 	b.until(`document.getElementById("say").textContent.startsWith("Узлы: нет связи — 2")`)
 	if word := eval[string](b, `document.querySelector(".age span").textContent`); !strings.HasSuffix(word, "ч") && !strings.HasSuffix(word, "д") && !strings.HasSuffix(word, "мин") {
 		t.Errorf("age is %q", word)
 	}
 	b.run(chromedp.Click(chromedp.CSS(`a[hreflang="en"]`)), chromedp.WaitReady(chromedp.CSS("table")))
 	b.until(`document.documentElement.lang === "en"`)
+	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("table")))
+	if lang := eval[string](b, `document.documentElement.lang`); lang != "en" {
+		t.Errorf("the choice is forgotten: %s", lang)
+	}
 	b.clean()
 }
 

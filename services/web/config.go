@@ -20,6 +20,7 @@ type Config struct {
 	Password       settings.Secret    `envconfig:"WEB_PASSWORD" desc:"goes with WEB_USERNAME: the password, or a bcrypt or argon2id hash of it"`
 	AdminToken     settings.Secret    `envconfig:"ADMIN_TOKEN" desc:"lets programs see and do what people can who are signed in, as a bearer token; not set: none may"`
 	PublicURL      string             `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
+	IngestURL      string             `envconfig:"INGEST_URL" desc:"where agents reach ingest, for the lines that install them, like https://nodes.example.org; standalone: the page's own address"`
 	PublicView     bool               `envconfig:"PUBLIC_VIEW" allowed:"true or false" desc:"true: everybody may look, without the nodes' addresses; acting needs signing in"`
 	TrustedProxies clientaddr.Proxies `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"`
 	OIDCIssuer     string             `envconfig:"OIDC_ISSUER" desc:"OpenID provider that people sign in with, like https://accounts.google.com; it must send them back to PUBLIC_URL/sign-in/oidc/callback"`
@@ -34,6 +35,9 @@ func (c Config) Check() error {
 		return err
 	}
 	if err := checkURL("PUBLIC_URL", c.PublicURL, "https://nodes.example.org"); err != nil {
+		return err
+	}
+	if err := checkURL("INGEST_URL", c.IngestURL, "https://nodes.example.org"); err != nil {
 		return err
 	}
 	return c.checkOIDC()
@@ -83,7 +87,7 @@ type Store interface {
 func (c Config) Options(store Store, commands Commands, log zerolog.Logger, m prometheus.Registerer) Options {
 	return Options{
 		Store: store, Access: store, Quieting: store, Commands: commands, SiteTitle: c.SiteTitle,
-		Username: c.Username, Password: c.Password, AdminToken: c.AdminToken, PublicURL: c.PublicURL,
+		Username: c.Username, Password: c.Password, AdminToken: c.AdminToken, PublicURL: c.PublicURL, IngestURL: c.IngestURL,
 		PublicView: c.PublicView, TrustedProxies: c.TrustedProxies,
 		OIDC: access.OIDC{
 			Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, ClientSecret: c.OIDCSecret, Allowed: c.OIDCAllowed,

@@ -55,7 +55,7 @@ func bubble(t *testing.T, do func(t *testing.T, s *Service, store *fakeStore, st
 		store := newFakeStore(append(sample(), node.Node{ID: "a/b c%20", State: node.Up})...)
 		stream := &fakeStream{store: store, delay: 300 * time.Millisecond}
 		s := newService(t, store, realTime, func(o *Options) {
-			o.Commands, o.AdminToken = stream, adminToken
+			o.Commands, o.AdminToken, o.Access = stream, adminToken, &fakeLog{}
 			o.Username, o.Password = "admin", "pass"
 		})
 		do(t, s, store, stream)
@@ -141,7 +141,7 @@ func TestDeleteNeedsATokenAndAStream(t *testing.T) {
 	for _, auth := range []string{"Bearer ", "Bearer x", ""} {
 		wantDetail(t, deletes(s, "/api/nodes/bravo", auth), 404, "Not Found")
 	}
-	s = newService(t, newFakeStore(sample()...), func(o *Options) { o.AdminToken = adminToken })
+	s = newService(t, newFakeStore(sample()...), func(o *Options) { o.AdminToken, o.Access = adminToken, &fakeLog{} })
 	wantDetail(t, deletes(s, "/api/nodes/bravo"), 503, "commands cannot be taken now")
 }
 

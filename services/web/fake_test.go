@@ -23,12 +23,14 @@ func ago(d time.Duration) node.Stamp { return node.Stamp(noon.Add(-d).UnixNano()
 
 // fakeStore is a Reader over a slice.
 type fakeStore struct {
-	mu      sync.Mutex
-	nodes   []node.Node
-	status  nodestore.Status
-	err     error
-	queries int           // calls of Nodes
-	gate    chan struct{} // when not nil, Nodes waits for it to be closed
+	nodestore.History // what a test does not set must not be called
+	mu                sync.Mutex
+	nodes             []node.Node
+	status            nodestore.Status
+	events            []nodestore.StoredEvent // oldest first
+	err               error
+	queries           int           // calls of Nodes
+	gate              chan struct{} // when not nil, Nodes waits for it to be closed
 }
 
 func newFakeStore(nodes ...node.Node) *fakeStore {
@@ -79,15 +81,23 @@ func (f *fakeStore) Nodes(ctx context.Context, q nodestore.NodeQuery) ([]node.No
 	}
 	var out []node.Node
 	for _, n := range f.nodes {
-		if strings.Contains(strings.ToLower(n.ID), strings.ToLower(q.Search)) {
+		if (q.ID == "" || q.ID == n.ID) && strings.Contains(strings.ToLower(n.ID), strings.ToLower(q.Search)) {
 			out = append(out, n)
 		}
 	}
 	return out, nil
 }
 
-func (f *fakeStore) Events(context.Context, string, int) ([]nodestore.StoredEvent, error) {
-	return nil, nil
+func (f *fakeStore) Events(_ context.Context, nodeID string, limit int) ([]nodestore.StoredEvent, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []nodestore.StoredEvent
+	for i := len(f.events) - 1; i >= 0 && len(out) < limit; i-- {
+		if nodeID == "" || f.events[i].NodeID == nodeID {
+			out = append(out, f.events[i])
+		}
+	}
+	return out, f.err
 }
 
 func (f *fakeStore) Annotations(context.Context, string, int) ([]node.Annotation, error) {
@@ -97,7 +107,12 @@ func (f *fakeStore) Annotations(context.Context, string, int) ([]node.Annotation
 func (f *fakeStore) Status(context.Context, int) (nodestore.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.status, f.err
+	status := f.status
+	status.Counts = map[node.State]int{}
+	for _, n := range f.nodes {
+		status.Counts[n.State]++
+	}
+	return status, f.err
 }
 
 func (f *fakeStore) Tellings(context.Context, string, int) ([]nodestore.ToldAlert, error) {

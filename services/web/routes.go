@@ -24,9 +24,8 @@ func (s *Service) routes() http.Handler {
 		r.Get(path, closed(route, h))
 		r.Head(path, closed(route, h))
 	}
-	get("/", "page", s.getPage)
-	get("/table", "table", s.getTable)
-	// Who is asked to sign in needs them, too.
+	s.pageRoutes(get)
+	// Who is asked to sign in needs the files, too.
 	r.Get("/static/{name}", open("static", s.assets.serve))
 	r.Head("/static/{name}", open("static", s.assets.serve))
 	get(nodesPath, "nodes", s.getNodes)

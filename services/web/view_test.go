@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -23,7 +22,7 @@ func TestAThousandViewersCostOneQuery(t *testing.T) {
 		s := newService(t, store, realTime)
 		var wg sync.WaitGroup
 		for i := range 1000 {
-			path := []string{"/", "/table", "/api/nodes?state=up"}[i%3]
+			path := []string{"/", "/?state=down", "/api/nodes?state=up"}[i%3]
 			wg.Go(func() {
 				if w := do(s, "GET", path); w.Code != 200 {
 					t.Errorf("%s: %d", path, w.Code)
@@ -53,17 +52,17 @@ func TestWakeShowsTheEventSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(sample()...)
 		s := newService(t, store, realTime)
-		do(s, "GET", "/")
+		do(s, "GET", "/api/nodes")
 		for range 50 {
 			s.Wake()
-			do(s, "GET", "/")
+			do(s, "GET", "/api/nodes")
 		}
 		if n := store.asked(); n != 1 {
 			t.Errorf("a storm of events made %d queries at once", n)
 		}
 		time.Sleep(wokenTTL)
-		do(s, "GET", "/")
-		do(s, "GET", "/")
+		do(s, "GET", "/api/nodes")
+		do(s, "GET", "/api/nodes")
 		if n := store.asked(); n != 2 {
 			t.Errorf("%d queries, want a second one and no third", n)
 		}
@@ -171,12 +170,4 @@ func TestRunTellsOfTheDatabaseOnce(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	})
-}
-
-func TestSnapshotKeepsNodesOfUnknownState(t *testing.T) {
-	store := newFakeStore(node.Node{ID: "a", State: node.Up}, node.Node{ID: "b", State: "frozen"})
-	snap, err := readSnapshot(t.Context(), store, 0, func() time.Time { return noon })
-	if err != nil || snap.worst[0].ID != "b" {
-		t.Errorf("%v, first is %s", err, snap.worst[0].ID)
-	}
 }

@@ -274,10 +274,6 @@ func here(r *http.Request) string {
 // seeOther sends the browser to an address from the root of the page on. It is told relative to the one it asked
 // for, since the page may stand below a path; so it can never leave this site.
 func seeOther(w http.ResponseWriter, r *http.Request, target string) {
-	up := strings.Repeat("../", strings.Count(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/"))
-	if up == "" {
-		up = "./"
-	}
-	w.Header().Set("Location", up+strings.TrimLeft(target, "/\\"))
+	w.Header().Set("Location", root(r)+strings.TrimLeft(target, "/\\"))
 	w.WriteHeader(http.StatusSeeOther)
 }

@@ -41,12 +41,14 @@ type Options struct {
 
 	Access   nodestore.Access   // nil: nobody can sign in with the form, or act
 	Quieting nodestore.Quieting // nil: alerts cannot be silenced
+	Tokens   Bucket             // ingest's copy of the tokens; nil: tokens that are made let nobody in
 
 	Username, Password settings.Secret // both or none; the password may be a hash
 	AdminToken         settings.Secret // of programs; "" for none
 	OIDC               access.OIDC
 	PublicView         bool // everybody may look, without addresses
 	TrustedProxies     clientaddr.Proxies
+	IngestURL          string // where agents reach ingest; "" is not known, or with AgentHint the page's own
 	PublicURL          string // where people reach the page; "" is taken from each request
 	// AgentHint says that heartbeats are taken at the page's own address, as standalone does: the page of an empty
 	// monitor can then show the whole command that starts an agent.
@@ -60,16 +62,20 @@ type Options struct {
 // Service serves the page and the API. It is safe for concurrent use.
 type Service struct {
 	Options
-	view    *view
-	assets  assets
-	pages   pages
-	metrics metrics
-	handler http.Handler
+	view     *view[*snapshot] // all nodes, for programs
+	standing *view[*standing]
+	cache    *cache
+	hub      *hub
+	assets   assets
+	pages    pages
+	metrics  metrics
+	handler  http.Handler
 
 	password access.Password
 	gate     *access.Gate
 	origins  *http.CrossOriginProtection
 	failures zerolog.Logger // sampled: strangers must not fill the log
+	copyNow  chan struct{}  // takes one when ingest could not be told of a token
 
 	mu     sync.Mutex
 	broken error // why the database could not be read last time
@@ -91,7 +97,10 @@ func New(o Options) (*Service, error) {
 		o.Now = time.Now
 	}
 	s := &Service{Options: o, metrics: newMetrics(o.Metrics)}
-	s.view = newView(s.read, o.Now)
+	s.view, s.standing, s.cache = newView(s.read, o.Now), newView(s.readStanding, o.Now), newCache(o.Now)
+	s.hub = newHub(func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error) {
+		return o.Store.Events(ctx, "", limit)
+	})
 	var err error
 	if s.password, err = access.ParsePassword(o.Password); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
@@ -99,7 +108,7 @@ func New(o Options) (*Service, error) {
 	if s.origins, err = s.crossOrigin(); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
-	s.gate = access.NewGate(o.Now)
+	s.gate, s.copyNow = access.NewGate(o.Now), make(chan struct{}, 1)
 	s.failures = o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second})
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
@@ -114,8 +123,14 @@ func New(o Options) (*Service, error) {
 // Handler serves everything but the probes of health.
 func (s *Service) Handler() http.Handler { return s.handler }
 
-// Run watches the database until ctx ends, so that the log tells when it goes and comes, even if nobody looks.
+// Run watches the database until ctx ends, so that open pages hear of news, and the log tells when it goes and comes,
+// even if nobody looks.
 func (s *Service) Run(ctx context.Context) error {
+	var looking sync.WaitGroup
+	looking.Go(func() { s.hub.run(ctx, s.forget) })
+	looking.Go(func() { s.keepTokens(ctx) })
+	looking.Go(func() { s.pruneAccess(ctx) })
+	defer looking.Wait()
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
 	for {
@@ -130,8 +145,19 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Wake says that an event was announced: the next viewer gets what is committed now.
-func (s *Service) Wake() { s.view.wake() }
+// Wake says that an event was announced: open pages are told of it, and the next viewer gets what is committed now.
+func (s *Service) Wake() {
+	s.view.wake()
+	s.standing.wake()
+	s.hub.wake()
+}
+
+// forget makes everything that was read before nobody's answer.
+func (s *Service) forget() {
+	s.view.forget()
+	s.standing.forget()
+	s.cache.forget()
+}
 
 // Checks says what the page cannot do without. An evaluator or a notifier that is away is not among it: the page
 // is what tells people so, and must not be taken away from them.
@@ -170,6 +196,18 @@ func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	}
 	s.note(err)
 	return snap, err
+}
+
+// readStanding asks the store how the monitor itself stands.
+func (s *Service) readStanding(ctx context.Context) (*standing, error) {
+	at := standing{skew: s.measureSkew(ctx)}
+	at.at = s.Now().Add(at.skew) // before the reading: what is said of the data's age is then never too good
+	var err error
+	if at.status, err = s.Store.Status(ctx, s.Partition); err != nil {
+		err = fmt.Errorf("read the status: %w", err)
+	}
+	s.note(err)
+	return &at, err
 }
 
 // measureSkew is how far the clock that stamps is ahead of this machine's: ages and staleness are differences to

@@ -17,11 +17,17 @@ type words struct {
 	Lang, OtherLang, OtherName string
 
 	NodeID, IP, Status, LastHeartbeat, Age, Meta string
+	Uptime30, Round, GPU                         string
 	Nodes, All, Skip, Search, SearchNodes        string
+	Incidents, Monitor, Sections                 string // the navigation
+	Sort, First, Next, Pages                     string
+	Gone, GoneHow, Back                          string
+
+	Orders []string // as orders
 
 	States map[node.State]string // as in the badge
 
-	Updated, NoScript, Lost, Broken          string // {time}, {age}: filled in by the script
+	Live, Waiting, NoScript, Lost, Broken    string // {age}: filled in by the script
 	Empty, EmptyHow, EmptyPrinted, EmptyHand string
 	EmptyOld, Secret, IngestAddress          string
 	Senders, SendersMaybe, Clones            string
@@ -34,7 +40,8 @@ type words struct {
 	Long [4]func(n int) string
 
 	summary  func(counts map[node.State]int) string
-	showing  func(shown, of int) string
+	number   func(n int64) string
+	percent  func(p float64, digits int) string
 	stale    func(age string) string
 	behind   func(age string) string
 	deaf     func(since, refused string) string
@@ -75,6 +82,24 @@ func (w *words) pair(a int64, unitA int, b int64, unitB int) string {
 		return fmt.Sprintf("%d %s", a, w.Units[unitA])
 	}
 	return fmt.Sprintf("%d %s %d %s", a, w.Units[unitA], b, w.Units[unitB])
+}
+
+// when is a time for people: the day is said unless it is today's.
+func (w *words) when(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04:05 UTC")
+	}
+	return t.Format("2006-01-02 15:04 UTC")
+}
+
+// grouped writes a number with a separator between thousands.
+func grouped(n int64, separator string) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + separator + text[i:]
+	}
+	return text
 }
 
 // state is the word of a state; one that only a newer evaluator knows is its own.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -11,14 +12,20 @@ var english = words{
 	Lang: "en", OtherLang: "ru", OtherName: "Русский",
 
 	NodeID: "Node ID", IP: "IP", Status: "Status", LastHeartbeat: "Last heartbeat", Age: "Age", Meta: "Meta",
-	Nodes: "Nodes", All: "All", Skip: "Skip to the table", Search: "Search", SearchNodes: "Search nodes",
+	Uptime30: "30 days", Round: "Round", GPU: "GPU",
+	Nodes: "Nodes", All: "All", Skip: "Skip to the content", Search: "Search", SearchNodes: "Search nodes",
+	Incidents: "Incidents", Monitor: "Monitor", Sections: "Sections",
+	Sort: "Order", First: "First page", Next: "Next page", Pages: "Pages",
+	Gone: "There is nothing here", GoneHow: "The node was deleted, or the address is wrong.", Back: "To all nodes",
+
+	Orders: []string{"worst first", "by ID", "changed last", "heard last"},
 
 	States: map[node.State]string{node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST"},
 
-	Updated:  "Updated {time}, every 5 seconds",
-	NoScript: "This page is loaded anew every 10 seconds.",
-	Lost:     "No connection to the monitor. The table is {age} old. Trying again…",
-	Broken:   "The monitor cannot read its database. The table is {age} old. Trying again…",
+	Live: "Live", Waiting: "Connecting…",
+	NoScript: "Without JavaScript this page is loaded anew every 30 seconds.",
+	Lost:     "No connection to the monitor. What you see is {age} old. Trying again…",
+	Broken:   "The monitor cannot read its database. What you see is {age} old. Trying again…",
 
 	Empty:         "No nodes yet",
 	EmptyHow:      "Start an agent on each machine you want to watch. The node appears here with its first heartbeat.",
@@ -56,8 +63,9 @@ var english = words{
 		}
 		return "Nodes: " + strings.Join(parts, ", ")
 	},
-	showing: func(shown, of int) string {
-		return fmt.Sprintf("The first %d of %d nodes are shown, what does not work first. Search to see the others.", shown, of)
+	number: func(n int64) string { return grouped(n, ",") },
+	percent: func(p float64, digits int) string {
+		return strconv.FormatFloat(p, 'f', digits, 64) + "%"
 	},
 	stale: func(age string) string {
 		return "The data is " + age + " old: the evaluator has stopped, or cannot write."

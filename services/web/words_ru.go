@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -11,16 +12,22 @@ var russian = words{
 	Lang: "ru", OtherLang: "en", OtherName: "English",
 
 	NodeID: "ID узла", IP: "IP", Status: "Состояние", LastHeartbeat: "Последний сигнал", Age: "Давность", Meta: "Пометка",
-	Nodes: "Узлы", All: "Все", Skip: "Перейти к таблице", Search: "Найти", SearchNodes: "Поиск узлов",
+	Uptime30: "30 дней", Round: "Раунд", GPU: "GPU",
+	Nodes: "Узлы", All: "Все", Skip: "Перейти к содержанию", Search: "Найти", SearchNodes: "Поиск узлов",
+	Incidents: "Инциденты", Monitor: "Монитор", Sections: "Разделы",
+	Sort: "Порядок", First: "Первая страница", Next: "Следующая страница", Pages: "Страницы",
+	Gone: "Здесь ничего нет", GoneHow: "Узел удалён, или адрес неверен.", Back: "Ко всем узлам",
+
+	Orders: []string{"сначала худшие", "по ID", "последние изменения", "последние сигналы"},
 
 	States: map[node.State]string{
 		node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ",
 	},
 
-	Updated:  "Обновлено в {time}, каждые 5 секунд",
-	NoScript: "Страница загружается заново каждые 10 секунд.",
-	Lost:     "Нет связи с монитором. Возраст таблицы: {age}. Пробуем снова…",
-	Broken:   "Монитор не может прочитать базу данных. Возраст таблицы: {age}. Пробуем снова…",
+	Live: "На связи", Waiting: "Соединяемся…",
+	NoScript: "Без JavaScript страница загружается заново каждые 30 секунд.",
+	Lost:     "Нет связи с монитором. Возраст данных: {age}. Пробуем снова…",
+	Broken:   "Монитор не может прочитать базу данных. Возраст данных: {age}. Пробуем снова…",
 
 	Empty:         "Узлов пока нет",
 	EmptyHow:      "Запустите агент на каждой машине, за которой нужно следить. Узел появится здесь с первым сигналом.",
@@ -59,9 +66,9 @@ var russian = words{
 		}
 		return "Узлы: " + strings.Join(parts, ", ")
 	},
-	showing: func(shown, of int) string {
-		return fmt.Sprintf("%s %d %s из %d, сначала неработающие. Остальные найдутся поиском.",
-			formsRu("Показан", "Показаны", "Показаны")(shown), shown, formsRu("узел", "узла", "узлов")(shown), of)
+	number: func(n int64) string { return grouped(n, "\u00a0") },
+	percent: func(p float64, digits int) string {
+		return strings.Replace(strconv.FormatFloat(p, 'f', digits, 64), ".", ",", 1) + "\u00a0%"
 	},
 	stale: func(age string) string {
 		return "Данные устарели на " + age + ": evaluator остановился или не может записать."

@@ -82,8 +82,13 @@ func TestSummaries(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if got, want := russian.showing(500, 1201), "Показаны 500 узлов из 1201, сначала неработающие. Остальные найдутся поиском."; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for n, want := range map[int64][2]string{0: {"0", "0"}, 999: {"999", "999"}, 39512: {"39,512", "39\u00a0512"}, -1234567: {"-1,234,567", "-1\u00a0234\u00a0567"}} {
+		if got := [2]string{english.number(n), russian.number(n)}; got != want {
+			t.Errorf("%d: got %q", n, got)
+		}
+	}
+	if en, ru := english.percent(99.25, 1), russian.percent(99.25, 1); en != "99.2%" || ru != "99,2\u00a0%" {
+		t.Errorf("got %s, %s", en, ru)
 	}
 }
 

@@ -1,0 +1,9 @@
+package web
+
+import "net/http"
+
+// pageRoutes are the pages for people, and the stream that keeps them fresh.
+func (s *Service) pageRoutes(get func(path, route string, h http.HandlerFunc)) {
+	get("/", "page", s.getTable)
+	get("/api/events", "events", s.getEvents)
+}
