@@ -81,11 +81,8 @@ type sampleJSON struct {
 	GPUTemp   *float64 `json:"gpu_celsius,omitempty"`
 }
 
-// windows that uptime is told of.
-var windows = []struct {
-	name string
-	long time.Duration
-}{{"24h", 24 * time.Hour}, {"7d", 7 * 24 * time.Hour}, {"30d", 30 * 24 * time.Hour}, {"90d", 90 * 24 * time.Hour}}
+// windowNames are those of windows in the API.
+var windowNames = [...]string{"24h", "7d", "30d", "90d"}
 
 var errSamples = errors.New("samples: must be 24h or 7d")
 
@@ -208,21 +205,20 @@ func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time
 	return err
 }
 
-// uptime sums up each of the windows.
+// uptime sums up each of the uptimeWindows.
 func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[string]uptimeJSON, error) {
 	to := node.Stamp(now.UnixNano())
-	since := to - node.Stamp(windows[len(windows)-1].long)
-	events, err := s.Store.Transitions(ctx, []string{id}, since)
+	events, err := s.Store.Transitions(ctx, []string{id}, to-node.Stamp(longestWindow))
 	if err != nil {
 		return nil, err
 	}
-	spans, err := s.Store.BlindSpans(ctx, since)
+	spans, err := s.spans.get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]uptimeJSON, len(windows))
-	for _, window := range windows {
-		a := node.Uptime(events[id], spans, to-node.Stamp(window.long), to)
+	out := make(map[string]uptimeJSON, len(windowNames))
+	for i, name := range windowNames {
+		a := node.Uptime(events[id], spans, to-node.Stamp(windows[i]), to)
 		u := uptimeJSON{
 			Up: a.Up.Seconds(), Degraded: a.Degraded.Seconds(), Down: a.Down.Seconds(), Lost: a.Lost.Seconds(),
 			Unobserved: a.Unobserved.Seconds(), Absent: a.Absent.Seconds(),
@@ -230,7 +226,7 @@ func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[str
 		if share, known := a.Share(); known {
 			u.Share = &share
 		}
-		out[window.name] = u
+		out[name] = u
 	}
 	return out, nil
 }

@@ -182,7 +182,7 @@ func TestStats(t *testing.T) {
 	store.status.Clock.Position.Stamp = ago(2 * time.Second)
 	store.status.Chats[0].LastError, store.status.Chats[0].Waiting, store.status.Chats[0].Oldest = "chat not found", 4, noon.Add(-time.Minute)
 	got := decoded[statsJSON](t, newService(t, store), "/api/stats")
-	if got.Nodes != 5 || got.Counts["up"] != 1 || got.Counts["lost"] != 2 || got.Counts["down"] != 0 || !got.Deaf || got.Overflow != 9 ||
+	if got.Nodes != 5 || got.Counts["up"] != 1 || got.Counts["lost"] != 2 || got.Counts["down"] != 1 || !got.Deaf || got.Overflow != 9 ||
 		got.Refused["401"] != 412 || *got.CommittedAge != 1 || *got.Behind != 2 || got.Stale != 0 || got.Settings.Threshold != 180 || got.Owner != "evaluator-1" {
 		t.Errorf("%+v", got)
 	}

@@ -58,7 +58,7 @@ func TestFilters(t *testing.T) {
 		{"?sort=nonsense", "bravo charlie delta echo alpha"},
 		{"?sort=id", "alpha bravo charlie delta echo"},
 		{"?sort=since", "echo delta bravo alpha charlie"},
-		{"?sort=heard", "echo bravo alpha delta charlie"},
+		{"?sort=heard", "charlie delta alpha bravo echo"},
 		{"?q=BIG", "bravo"},
 		{"?q=10.0.0", "delta echo alpha"},
 		{"?q=привет", "charlie"},

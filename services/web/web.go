@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -55,6 +56,8 @@ type Service struct {
 	standing *view[*standing]
 	cache    *cache
 	hub      *hub
+	spans    *view[[]node.Span] // of the last 90 days
+	traffic  traffic
 	assets   assets
 	pages    pages
 	metrics  metrics
@@ -81,6 +84,9 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{Options: o, metrics: newMetrics(o.Metrics)}
 	s.view, s.standing, s.cache = newView(s.read, o.Now), newView(s.readStanding, o.Now), newCache(o.Now)
+	s.spans = newView(func(ctx context.Context) ([]node.Span, error) {
+		return o.Store.BlindSpans(ctx, node.Stamp(o.Now().Add(-longestWindow).UnixNano()))
+	}, o.Now)
 	s.hub = newHub(func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error) {
 		return o.Store.Events(ctx, "", limit)
 	})
@@ -129,6 +135,7 @@ func (s *Service) Wake() {
 func (s *Service) forget() {
 	s.view.forget()
 	s.standing.forget()
+	s.spans.forget()
 	s.cache.forget()
 }
 
