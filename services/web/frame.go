@@ -86,7 +86,7 @@ type liveFrame struct {
 // show answers a page, or its live part alone.
 func (s *Service) show(w http.ResponseWriter, r *http.Request, p page) {
 	words := s.chooseLanguage(w, r)
-	key := strings.Join([]string{p.live, words.Lang, root(r), p.key}, "\x00")
+	key := strings.Join([]string{p.live, words.Lang, root(r), p.key, strconv.FormatBool(viewer(r).Addresses)}, "\x00")
 	part, err := s.cache.get(r.Context(), key, func(ctx context.Context) *renderedPart { return s.renderPart(ctx, words, root(r), p) })
 	if err != nil {
 		return // the viewer left

@@ -17,16 +17,25 @@ const searched = `lower(id || '
 ' || meta || '
 ' || reason)`
 
+// searchedByAll is what everybody may search.
+const searchedByAll = `lower(id || '
+' || name || '
+' || reason)`
+
 // search looks for a text. One of ASCII is left to the database; of others only matches knows upper and lower case, as
 // both engines must agree on it.
-func (s *selection) search(search string) {
+func (s *selection) search(search string, noAddresses bool) {
 	want := strings.ToLower(Clean(search))
 	switch {
 	case want == "":
 	case sought(want):
-		s.where(searched + " LIKE " + s.arg("%"+likeEscaper.Replace(want)+"%") + " ESCAPE '!'")
+		in := searched
+		if noAddresses {
+			in = searchedByAll
+		}
+		s.where(in + " LIKE " + s.arg("%"+likeEscaper.Replace(want)+"%") + " ESCAPE '!'")
 	default:
-		s.matches = matcher(want)
+		s.matches = matcher(want, noAddresses)
 	}
 }
 
@@ -37,9 +46,13 @@ func sought(want string) bool {
 	return len(want) <= maxSought && strings.IndexFunc(want, func(r rune) bool { return r == '\n' || r >= 0x80 }) < 0
 }
 
-func matcher(want string) func(n *node.Node) bool {
+func matcher(want string, noAddresses bool) func(n *node.Node) bool {
 	return func(n *node.Node) bool {
-		for _, s := range [...]string{n.ID, n.Name, n.IP, n.Meta, n.Reason} {
+		in := []string{n.ID, n.Name, n.Reason}
+		if !noAddresses {
+			in = append(in, n.IP, n.Meta)
+		}
+		for _, s := range in {
 			if strings.Contains(strings.ToLower(s), want) {
 				return true
 			}
