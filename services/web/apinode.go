@@ -81,8 +81,8 @@ type sampleJSON struct {
 	GPUTemp   *float64 `json:"gpu_celsius,omitempty"`
 }
 
-// windowNames are those of windows in the API.
-var windowNames = [...]string{"24h", "7d", "30d", "90d"}
+// windowNames are those of windows, for programs.
+var windowNames = []string{"24h", "7d", "30d", "90d"}
 
 var errSamples = errors.New("samples: must be 24h or 7d")
 
@@ -205,10 +205,11 @@ func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time
 	return err
 }
 
-// uptime sums up each of the uptimeWindows.
+// uptime sums up each of the windows.
 func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[string]uptimeJSON, error) {
 	to := node.Stamp(now.UnixNano())
-	events, err := s.Store.Transitions(ctx, []string{id}, to-node.Stamp(longestWindow))
+	since := to - node.Stamp(longestWindow)
+	events, err := s.Store.Transitions(ctx, []string{id}, since)
 	if err != nil {
 		return nil, err
 	}
@@ -216,9 +217,9 @@ func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[str
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]uptimeJSON, len(windowNames))
-	for i, name := range windowNames {
-		a := node.Uptime(events[id], spans, to-node.Stamp(windows[i]), to)
+	out := make(map[string]uptimeJSON, len(windows))
+	for i, window := range windows {
+		a := node.Uptime(events[id], spans, to-node.Stamp(window), to)
 		u := uptimeJSON{
 			Up: a.Up.Seconds(), Degraded: a.Degraded.Seconds(), Down: a.Down.Seconds(), Lost: a.Lost.Seconds(),
 			Unobserved: a.Unobserved.Seconds(), Absent: a.Absent.Seconds(),
@@ -226,7 +227,7 @@ func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[str
 		if share, known := a.Share(); known {
 			u.Share = &share
 		}
-		out[name] = u
+		out[windowNames[i]] = u
 	}
 	return out, nil
 }
