@@ -136,6 +136,46 @@ func TestIncidentsOfTheAPI(t *testing.T) {
 	}
 }
 
+// TestThePublicSeesNoAddresses, and not who looks after the nodes.
+func TestThePublicSeesNoAddresses(t *testing.T) {
+	_, store, now := lived(t)
+	fold(t, store, node.Message{Seq: 1000, Stamp: node.Stamp(now.UnixNano()), Heartbeats: []node.Heartbeat{{
+		NodeID: "alpha", IP: "203.0.113.9", Status: "DOWN", Reason: "x", Evidence: "dial 203.0.113.9:3000", Metrics: `{"host":"secret-host"}`,
+		Annotations: []node.Annotation{{At: node.Stamp(now.UnixNano()), Status: "UP", Evidence: "from 203.0.113.9"}},
+	}}})
+	if _, err := store.Acknowledge(t.Context(), "alpha", node.Stamp(now.UnixNano()), "ann"); err != nil {
+		t.Fatal(err)
+	}
+	as := func(public bool) *Service {
+		return newService(t, store, func(o *Options) {
+			o.Now, o.PublicView, o.AdminToken = func() time.Time { return now }, public, adminToken
+		})
+	}
+	for _, target := range []string{"/api/nodes", "/api/nodes?format=csv", "/api/nodes/alpha", "/api/incidents", "/api/incidents?format=csv", "/api/stats"} {
+		secrets := []string{"203.0.113.9", "secret-host", `"ann"`, `"owner"`, `"chat"`}
+		public, private := do(as(true), "GET", target), do(as(true), "GET", target, "Authorization", "Bearer "+adminToken)
+		wantStatus(t, public, 200)
+		seen := 0
+		for _, secret := range secrets {
+			if strings.Contains(public.Body.String(), secret) {
+				t.Errorf("%s shows everybody %s:\n%s", target, secret, public.Body)
+			}
+			if strings.Contains(private.Body.String(), secret) {
+				seen++
+			}
+		}
+		if seen == 0 {
+			t.Errorf("%s shows nothing to who may see it:\n%s", target, private.Body)
+		}
+		if tag := public.Header().Get("ETag"); tag != "" && tag == private.Header().Get("ETag") {
+			t.Errorf("%s: both have the tag %s", target, tag)
+		}
+	}
+	if got := do(as(true), "GET", "/api/nodes?q=203.0.113").Body.String(); strings.Contains(got, "alpha") {
+		t.Error("an address that is hidden is found")
+	}
+}
+
 // manyIncidents answers as a store with very many of them.
 type manyIncidents struct {
 	*fakeStore
