@@ -4,13 +4,14 @@ SHELL := /bin/bash
 MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
+VERSION ?= dev
 # HTTP/2 is a seventh of the agent, and one small request a minute has no use for it.
 AGENT := -tags nethttpomithttp2 -ldflags "-s -w"
 
-.PHONY: help test deps vet lint race chaos faults reliability apart dev build fuzz clean
+.PHONY: help test deps vet lint race chaos faults reliability apart dev build images e2e-compose fuzz clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 test: deps vet apart lint race ## everything: tools, vet, lint, tests with the race detector
 
@@ -52,6 +53,14 @@ dev: deps ## everything as separate programs on a private NATS and Postgres, for
 build: ## all programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./standalone ./services/*/cmd/*
 	CGO_ENABLED=0 go build -trimpath $(AGENT) -o bin/ ./agent/cmd/gensyn-agent
+
+images: ## container images of all programs, gensyn-monitor/<program>:$(VERSION)
+	eval "$$(tools/containers/prepare.sh)"; for s in ingest evaluator notifier web standalone agent; do \
+	  docker buildx build -q --load --build-arg SERVICE=$$s --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) -t gensyn-monitor/$$s:$(VERSION) .; done
+
+e2e-compose: images ## the compose deployment: started, updated, killed, restored (some minutes)
+	eval "$$(tools/containers/prepare.sh)"; go test -v -count=1 -timeout 15m ./e2e/compose
 
 fuzz: ## fuzz the decoders, 30 seconds each
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
