@@ -55,12 +55,12 @@ build: ## all programs into bin/
 	CGO_ENABLED=0 go build -trimpath $(AGENT) -o bin/ ./agent/cmd/gensyn-agent
 
 images: ## container images of all programs, gensyn-monitor/<program>:$(VERSION)
-	eval "$$(tools/containers/prepare.sh)"; for s in ingest evaluator notifier web standalone agent; do \
+	docker=$$(tools/containers/prepare.sh); eval "$$docker"; for s in ingest evaluator notifier web standalone agent; do \
 	  docker buildx build -q --load --build-arg SERVICE=$$s --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) -t gensyn-monitor/$$s:$(VERSION) .; done
 
 e2e-compose: images ## the compose deployment: started, updated, killed, restored (some minutes)
-	eval "$$(tools/containers/prepare.sh)"; go test -v -count=1 -timeout 15m ./e2e/compose
+	docker=$$(tools/containers/prepare.sh); eval "$$docker"; go test -v -count=1 -timeout 15m ./e2e/compose
 
 fuzz: ## fuzz the decoders, 30 seconds each
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
