@@ -8,7 +8,7 @@ VERSION ?= dev
 # HTTP/2 is a seventh of the agent, and one small request a minute has no use for it.
 AGENT := -tags nethttpomithttp2 -ldflags "-s -w"
 
-.PHONY: help test deps vet lint race chaos faults reliability apart dev build images e2e-compose fuzz clean
+.PHONY: help test deps vet lint race bench chaos faults reliability apart dev build images e2e-compose fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -38,13 +38,16 @@ race: ## tests with the race detector
 	go test -race -timeout 20m $$(go list $(PACKAGES) | grep -v /e2e)
 	go test -race -timeout 20m -p 1 ./e2e ./e2e/link ./e2e/cluster ./e2e/reliability ./e2e/crashpoint
 	go test -race -short -timeout 20m -p 1 ./e2e/natsfaults ./e2e/storefaults ./e2e/powerloss ./e2e/stepclock
-	go test -race -timeout 20m -run TestChaos ./e2e/chaos
+	go test -race -short -timeout 20m -parallel 4 ./e2e/chaos
 
 faults: deps ## one fault at a time, more rounds than in test; clocks that step, power loss, databases
 	go test -race -v -timeout 0 -p 1 ./e2e/chaos ./e2e/natsfaults ./e2e/storefaults ./e2e/stepclock ./e2e/powerloss
 
 chaos: deps ## replicas under random faults: make chaos MINUTES=10
 	CHAOS_MINUTES=$(or $(MINUTES),5) go test -race -v -timeout 0 -run TestChaos ./e2e/chaos
+
+bench: deps ## what it costs, measured: make bench PARTS="ingest pipeline" (10 minutes a run of all)
+	go run ./bench/cmd/bench $(PARTS)
 
 dev: deps ## everything as separate programs on a private NATS and Postgres, for trying by hand
 	go build -o bin/dev ./e2e/cmd/dev

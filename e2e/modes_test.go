@@ -167,7 +167,7 @@ func (s *system) testNATSOff(t *testing.T, c *cluster.Cluster) {
 	}
 	s.awaitRow(t, "nats-1", func(r row) bool { return r.Computed == "UP" && r.AgeSec <= 1 })
 	time.Sleep(threshold + time.Second)
-	if m := s.find("LOST", "nats-"); len(m) != 0 {
+	if m := s.toldLost("nats-1", "nats-2", "nats-3", "nats-4"); len(m) != 0 {
 		t.Errorf("healthy nodes were told because NATS was off:\n%s", show(m))
 	}
 	if i := slices.IndexFunc(s.rows(t), func(r row) bool { return r.NodeID == "refused" }); i >= 0 {
@@ -199,7 +199,7 @@ func (s *system) testDatabaseOff(t *testing.T, c *cluster.Cluster) {
 			t.Errorf("a healthy node is %+v", r)
 		}
 	}
-	if m := s.find("LOST", "db-1"); len(m) != 0 {
+	if m := s.toldLost("db-1", "db-2", "db-3", "db-4"); len(m) != 0 {
 		t.Errorf("healthy nodes were told because the database was off:\n%s", show(m))
 	}
 }

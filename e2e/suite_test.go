@@ -192,6 +192,23 @@ func (s *system) find(texts ...string) []telegramtest.Message {
 	return holding(s.telegram.Messages(), texts)
 }
 
+// toldLost returns the messages that call one of the nodes lost. A list has a line for each node; the message about one
+// node alone has its id in the second line.
+func (s *system) toldLost(ids ...string) (out []telegramtest.Message) {
+	for _, m := range s.telegram.Messages() {
+		lines := strings.Split(m.Plain, "\n")
+		for i, line := range lines {
+			words := strings.Fields(line)
+			about := slices.ContainsFunc(words, func(word string) bool { return slices.Contains(ids, word) })
+			if about && (strings.Contains(line, "LOST") || i == 1 && strings.Contains(lines[0], "node LOST")) {
+				out = append(out, m)
+				break
+			}
+		}
+	}
+	return out
+}
+
 func show(messages []telegramtest.Message) string {
 	var b strings.Builder
 	for _, m := range messages {

@@ -90,7 +90,7 @@ func TestFaultsDeadman(t *testing.T) {
 	spark := &spark{world: w, fleet: w.fleet("spark", 1)}
 	end := run(t.Context(), spark.fleet)
 	defer end()
-	spark.awaitTold(t, 0, 30*time.Second)
+	spark.awaitJoined(t)
 	t.Run("healthy", func(t *testing.T) { w.called(t, dog) })
 	t.Run("one notifier dies", func(t *testing.T) { w.callerFails(t, dog, "killed (kill -9)", func(i *cluster.Instance) { i.Kill() }) })
 	if !testing.Short() {
@@ -252,7 +252,7 @@ func (w *world) caller(t *testing.T) *cluster.Instance {
 func (s *spark) untold(t *testing.T, dog *watchdog) {
 	s.telegram.Always("", telegramtest.Broken(http.StatusBadGateway))
 	calls := s.telegram.Calls("100")
-	s.flip()
+	s.strike()
 	must(t, s.telegram.WaitForCalls(t.Context(), "100", calls+1))
 	began := time.Now()
 	time.Sleep(untold + 4*minute)

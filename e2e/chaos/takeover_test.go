@@ -23,7 +23,7 @@ func TestFaultsTakeOver(t *testing.T) {
 	w := alone(t, options{})
 	f, stop := healthy(t, w)
 	defer stop()
-	spark := &spark{world: w, fleet: w.fleet("spark", 1)}
+	spark := &spark{world: w, fleet: w.fleet("spark", sparks)}
 	end := run(t.Context(), spark.fleet)
 	defer end()
 	w.takeOverEvaluator(t)
@@ -176,23 +176,34 @@ func heardSince(f *fleet.Fleet, from time.Time) bool {
 	return true
 }
 
-// spark is a node that goes down and up again, so that there is something to tell.
+// sparks is how many nodes a spark needs at most: two a round.
+const sparks = 24
+
+// spark makes something to tell, each time of another node: one that changes often would be called flapping.
 type spark struct {
 	*world
 	fleet *fleet.Fleet
-	down  bool
+	used  int
 }
 
-// flip changes the node's state.
-func (s *spark) flip() {
-	s.down = !s.down
-	s.fleet.Set(0, map[bool]fleet.Phase{true: fleet.Reports, false: fleet.Works}[s.down])
+// awaitJoined waits until people were told of the nodes. A digest may not name them.
+func (s *spark) awaitJoined(t *testing.T) {
+	t.Helper()
+	s.await(t, time.Minute, "it is told that the nodes joined", `SELECT count(*) = $1 FROM deliveries d
+		JOIN events e ON e.id = d.event_id JOIN notifications n ON n.id = d.notification
+		WHERE e.node_id LIKE 'spark-%' AND n.told_at IS NOT NULL`, len(s.fleet.IDs()))
 }
 
-// told are the messages about the node.
+// strike lets a node report that it is down.
+func (s *spark) strike() {
+	s.fleet.Set(s.used, fleet.Reports)
+	s.used++
+}
+
+// told are the messages about those nodes.
 func (s *spark) told() (out []telegramtest.Message) {
 	for _, m := range s.telegram.Messages() {
-		if strings.Contains(m.Text, "spark-000") {
+		if strings.Contains(m.Text, "spark-") {
 			out = append(out, m)
 		}
 	}
@@ -202,7 +213,7 @@ func (s *spark) told() (out []telegramtest.Message) {
 // awaitTold waits for the message after the first n, and returns when it was accepted.
 func (s *spark) awaitTold(t *testing.T, n int, limit time.Duration) time.Time {
 	t.Helper()
-	until(t, limit, fmt.Sprintf("message %d about the node is accepted", n+1), func() bool { return len(s.told()) > n })
+	until(t, limit, fmt.Sprintf("message %d about such a node is accepted", n+1), func() bool { return len(s.told()) > n })
 	return s.told()[n].At
 }
 
@@ -211,14 +222,14 @@ func (s *spark) teller(t *testing.T) *cluster.Instance {
 	t.Helper()
 	return grown(t, "a notifier tells", `gensyn_notifier_messages_total{chat="100",result="accepted"}`, s.Notifiers, func() {
 		n := len(s.told())
-		s.flip()
+		s.strike()
 		s.awaitTold(t, n, 30*time.Second)
 	})
 }
 
 // takeOverNotifier returns how many messages may have been told twice.
 func (s *spark) takeOverNotifier(t *testing.T) (repeats int) {
-	s.awaitTold(t, 0, 30*time.Second) // that it joined
+	s.awaitJoined(t)
 	t.Run("notifier killed", func(t *testing.T) {
 		s.notifierFails(t, killedLimit, 0, "the notifier that tells the chat is killed (kill -9) while it sends", func(i *cluster.Instance) func() {
 			s.whileSending(t, i.Kill)
@@ -238,8 +249,12 @@ func (s *spark) takeOverNotifier(t *testing.T) (repeats int) {
 				accepted := make(chan struct{})
 				once := sync.OnceFunc(func() { i.Freeze(); close(accepted) })
 				s.telegram.Watch(func(telegramtest.Message) { once() })
-				s.flip()
-				<-accepted
+				s.strike()
+				select {
+				case <-accepted:
+				case <-time.After(30 * time.Second):
+					t.Fatal("nothing was told within 30 s")
+				}
 				s.telegram.Watch(nil)
 				repeats++
 				return i.Thaw
@@ -253,7 +268,7 @@ func (s *spark) whileSending(t *testing.T, do func()) {
 	t.Helper()
 	calls := s.telegram.Calls("100")
 	s.telegram.Next("100", telegramtest.Hang())
-	s.flip()
+	s.strike()
 	if err := s.telegram.WaitForCalls(t.Context(), "100", calls+1); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,15 @@ const (
 
 // EnsureStreams makes the partition's streams, or leaves them as they are when they exist.
 func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) error {
+	heartbeats := contract.HeartbeatsStream(partition)
+	// Both are looked for before either is made, so that in a cluster they settle at the same time.
+	hasEvents, eventsErr := b.look(ctx, contract.EventsStream)
+	hasHeartbeats, heartbeatsErr := b.look(ctx, heartbeats)
+	if err := cmp.Or(eventsErr, heartbeatsErr); err != nil {
+		return err
+	}
 	// Streams reserve their room: the small one comes first, the other takes what the server still has.
-	err := b.ensure(ctx, jetstream.StreamConfig{
+	events := jetstream.StreamConfig{
 		Name:        contract.EventsStream,
 		Description: "committed transitions and monitor events",
 		Subjects:    []string{"event.*"},
@@ -44,12 +52,14 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 		MaxAge:      eventsMaxAge,
 		MaxBytes:    eventsMaxBytes,
 		Replicas:    max(l.Replicas, 1),
-	})
-	if err != nil {
-		return err
+	}
+	if !hasEvents {
+		if err := b.create(ctx, events); err != nil {
+			return err
+		}
 	}
 	cfg := jetstream.StreamConfig{
-		Name:        contract.HeartbeatsStream(partition),
+		Name:        heartbeats,
 		Description: "everything that can change a node, in order",
 		Subjects:    []string{contract.HeartbeatSubject(partition), contract.CommandSubject(partition)},
 		Storage:     jetstream.FileStorage,
@@ -58,16 +68,19 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 		MaxBytes:    l.MaxBytes,
 		Replicas:    max(l.Replicas, 1),
 	}
-	if l.MaxBytes != 0 {
-		return b.ensure(ctx, cfg)
+	switch {
+	case hasHeartbeats:
+		return nil
+	case l.MaxBytes != 0:
+		return b.create(ctx, cfg)
 	}
-	return b.ensureLargest(ctx, cfg)
+	return b.createLargest(ctx, cfg)
 }
 
-// ensureLargest asks for less room until the server has it.
-func (b *Bus) ensureLargest(ctx context.Context, cfg jetstream.StreamConfig) error {
+// createLargest asks for less room until the server has it.
+func (b *Bus) createLargest(ctx context.Context, cfg jetstream.StreamConfig) error {
 	for cfg.MaxBytes = DefaultMaxBytes; ; cfg.MaxBytes /= 2 {
-		err := b.ensure(ctx, cfg)
+		err := b.create(ctx, cfg)
 		var api *jetstream.APIError
 		if !errors.As(err, &api) || api.ErrorCode != errInsufficientStorage || cfg.MaxBytes <= minMaxBytes {
 			return err
@@ -75,18 +88,26 @@ func (b *Bus) ensureLargest(ctx context.Context, cfg jetstream.StreamConfig) err
 	}
 }
 
-func (b *Bus) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
-	// Creating one that exists would ask for its room a second time.
-	_, err := b.js.Stream(ctx, cfg.Name)
+// look reports whether there is the stream. That one is missing is an error until it is certain. Creating one that exists
+// would ask for its room a second time.
+func (b *Bus) look(ctx context.Context, name string) (exists bool, err error) {
+	_, err = b.js.Stream(ctx, name)
 	switch {
+	case err == nil:
+		b.absent.end(name)
+		return true, nil
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
-		b.absent.end(cfg.Name)
-	case b.nc.ConnectedClusterName() != "" && b.absent.missing(cfg.Name) < settle:
-		return fmt.Errorf("make stream %s: %w: it seems to be missing; made in %v unless the cluster finds it",
-			cfg.Name, ErrUnavailable, settle)
-	default:
-		_, err = b.js.CreateStream(ctx, cfg)
+		b.absent.end(name)
+		return false, fmt.Errorf("look for stream %s: %w", name, unavailable(err))
+	case b.nc.ConnectedClusterName() != "" && b.absent.missing(name) < settle:
+		return false, fmt.Errorf("make stream %s: %w: it seems to be missing; made in %v unless the cluster finds it",
+			name, ErrUnavailable, settle)
 	}
+	return false, nil
+}
+
+func (b *Bus) create(ctx context.Context, cfg jetstream.StreamConfig) error {
+	_, err := b.js.CreateStream(ctx, cfg)
 	var api *jetstream.APIError
 	switch {
 	case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // another was quicker

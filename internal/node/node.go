@@ -3,7 +3,10 @@
 package node
 
 import (
+	"cmp"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -148,6 +151,29 @@ func (id EventID) String() string {
 	b = strconv.AppendInt(append(b, ':'), int64(id.Partition), 10)
 	b = strconv.AppendUint(append(b, ':'), id.Seq, 10)
 	return string(strconv.AppendInt(append(b, ':'), int64(id.Ordinal), 10))
+}
+
+// Compare orders events as the stream has them: negative when id comes before other.
+func (id EventID) Compare(other EventID) int {
+	return cmp.Or(
+		cmp.Compare(id.Partition, other.Partition), cmp.Compare(id.Epoch, other.Epoch),
+		cmp.Compare(id.Seq, other.Seq), cmp.Compare(id.Ordinal, other.Ordinal),
+	)
+}
+
+// ParseEventID is the opposite of String.
+func ParseEventID(s string) (id EventID, err error) {
+	parts := strings.Split(s, ":")
+	if len(parts) != 4 {
+		return id, fmt.Errorf("event id %q: must be epoch:partition:sequence:ordinal", s)
+	}
+	var numbers [4]int64
+	for i, part := range parts {
+		if numbers[i], err = strconv.ParseInt(part, 10, 64); err != nil {
+			return id, fmt.Errorf("event id %q: %w", s, err)
+		}
+	}
+	return EventID{Epoch: numbers[0], Partition: int(numbers[1]), Seq: uint64(numbers[2]), Ordinal: int(numbers[3])}, nil
 }
 
 // Event is a transition of a node or a monitor event: stored once, for ever the same.

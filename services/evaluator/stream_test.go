@@ -73,6 +73,7 @@ func encode(m node.Message) bus.Message {
 			b.Heartbeats = append(b.Heartbeats, contract.Heartbeat{
 				NodeID: h.NodeID, IP: h.IP, Meta: h.Meta, Status: h.Status, Reason: h.Reason,
 				IntervalSec: h.Interval.Seconds(), BootID: h.BootID, Seq: h.Seq,
+				Metrics: json.RawMessage(h.Metrics), Workload: json.RawMessage(h.Workload),
 			})
 		}
 		v = b

@@ -19,6 +19,9 @@ func unprintable(r rune) bool {
 // clean makes one line of at most limit bytes, cut between runes. Line ends and tabs become spaces, so that words stay
 // apart; other unprintable runes are dropped, NUL above all, which Postgres cannot store.
 func clean(s string, limit int) string {
+	if plain(s) && len(s) <= limit {
+		return s
+	}
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r':
@@ -29,6 +32,19 @@ func clean(s string, limit int) string {
 		return r
 	}, s))
 	return strings.TrimRightFunc(cut(s, limit), unicode.IsSpace)
+}
+
+// plain reports whether a text is ASCII that needs no cleaning.
+func plain(s string) bool {
+	if s == "" {
+		return true
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s[0] != ' ' && s[len(s)-1] != ' '
 }
 
 // cut shortens a valid UTF-8 text to at most limit bytes.
@@ -57,8 +73,11 @@ func object(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil
 	}
-	out := compact(raw)
-	if len(out) > contract.MaxReportBytes || json.Unmarshal(out, new(map[string]any)) != nil {
+	out := raw
+	if bytes.ContainsAny(raw, " \t\r\n") {
+		out = compact(raw)
+	}
+	if len(out) > contract.MaxReportBytes || strange(out) && json.Unmarshal(out, new(map[string]any)) != nil {
 		return nil
 	}
 	if !bytes.Contains(out, []byte(`\u`)) {
@@ -69,6 +88,25 @@ func object(raw json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return out
+}
+
+// strange reports whether valid JSON may hold a number that a float64 cannot: with an exponent, or with very many digits.
+func strange(raw json.RawMessage) bool {
+	digits := 0
+	for i, c := range raw {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case (c == 'e' || c == 'E') && i > 0 && '0' <= raw[i-1] && raw[i-1] <= '9':
+			return true
+		default:
+			digits = 0
+		}
+		if digits > 300 {
+			return true
+		}
+	}
+	return false
 }
 
 // cleanJSON writes an object anew with clean names and texts. Numbers stay as they are.

@@ -28,9 +28,7 @@ func (s *Service) routes() http.Handler {
 		r.Get(path, closed(route, h))
 		r.Head(path, closed(route, h))
 	}
-	get("/", "page", s.getPage)
-	get("/table", "table", s.getTable)
-	get("/static/{name}", "static", s.assets.serve)
+	s.pageRoutes(get)
 	get(nodesPath, "nodes", s.getNodes)
 	// A node id may hold any character, slashes too. The admin's token takes the place of the login.
 	r.Delete(nodesPath+"/*", open("delete", s.deleteNode))

@@ -140,6 +140,10 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	s.cleanup(stop)
+	if stop, err = connection.OnBatch(page.Batch); err != nil {
+		return err
+	}
+	s.cleanup(stop)
 
 	checks := append(s.front.Checks(), eval.Checks()...)
 	checks = append(checks, notify.Checks()...)
@@ -184,7 +188,7 @@ func (s *Stack) openBus(ctx context.Context, o Options) (*embedded, *bus.Bus, er
 func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Registerer) (*evaluator.Service, error) {
 	return evaluator.New(evaluator.Options{
 		ID: id, Partition: partition, Stream: evaluator.FromBus(b), Store: store,
-		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays,
+		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays, SamplesDays: o.Evaluator.SamplesDays,
 		Log: o.Log.With().Str("part", "evaluator").Logger(), Metrics: m,
 	})
 }
