@@ -95,6 +95,13 @@ func encodeCommand(c node.Command) contract.Command {
 		out.Kind, out.Name = contract.CommandName, *c.Name
 	case c.Threshold != nil:
 		out.Kind, out.ThresholdSec = contract.CommandThreshold, c.Threshold.Seconds()
+	case c.Import != nil:
+		out.Kind = contract.CommandImport
+		for _, n := range c.Import {
+			out.Nodes = append(out.Nodes, contract.Imported{
+				NodeID: n.NodeID, IP: n.IP, Meta: n.Meta, State: string(n.State), HeardUnixMs: n.Heard.Time().UnixMilli(),
+			})
+		}
 	case c.Settings != nil:
 		out.Kind = contract.CommandSettings
 		out.ThresholdSec, out.MaxNodes = c.Settings.Threshold.Seconds(), c.Settings.MaxNodes

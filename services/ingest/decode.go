@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/plain"
 )
 
 // InvalidError says what is wrong with a body, in words for whoever runs the agent.
@@ -28,7 +29,7 @@ const maxWordBytes = 64
 // maxUnixMs is the end of the year 2261: later times do not fit into nanoseconds.
 const maxUnixMs = 9_214_646_399_000
 
-// Decode reads the body of one heartbeat request. Its texts are clean (see clean) and within the limits of contract.
+// Decode reads the body of one heartbeat request. Its texts are clean (see plain.Line) and within the limits of contract.
 // peer stands in for an ip that is no address; the zero Addr leaves it empty. Every error is an *InvalidError.
 func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
 	f, err := parse(body)
@@ -129,7 +130,7 @@ func (f *fields) word(name string) string {
 }
 
 // text is a clean text of at most limit bytes.
-func (f *fields) text(name string, limit int) string { return clean(f.word(name), limit) }
+func (f *fields) text(name string, limit int) string { return plain.Line(f.word(name), limit) }
 
 func (f *fields) nodeID() string {
 	id := f.word("node_id")
@@ -138,7 +139,7 @@ func (f *fields) nodeID() string {
 	case f.err != nil:
 	case trimmed == "":
 		f.err = invalid("node_id required")
-	case strings.ContainsFunc(id, unprintable):
+	case strings.ContainsFunc(id, plain.Unprintable):
 		f.fail("node_id", "without control characters")
 	case utf8.RuneCountInString(trimmed) > contract.MaxNodeIDChars:
 		f.fail("node_id", fmt.Sprintf("at most %d characters long", contract.MaxNodeIDChars))
@@ -173,7 +174,7 @@ func (f *fields) meta() string {
 	if !ok {
 		s = string(compact(raw))
 	}
-	return clean(s, contract.MaxMetaBytes)
+	return plain.Line(s, contract.MaxMetaBytes)
 }
 
 func (f *fields) seconds(name string) float64 {

@@ -3,60 +3,10 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/plain"
 )
-
-// unprintable runes have no place in a line of text: controls, line separators, and the marks that turn the
-// direction of what follows, with which one node could make the names of others read differently.
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
-}
-
-// clean makes one line of at most limit bytes, cut between runes. Line ends and tabs become spaces, so that words stay
-// apart; other unprintable runes are dropped, NUL above all, which Postgres cannot store.
-func clean(s string, limit int) string {
-	if plain(s) && len(s) <= limit {
-		return s
-	}
-	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n' || r == '\r':
-			return ' '
-		case unprintable(r):
-			return -1
-		}
-		return r
-	}, s))
-	return strings.TrimRightFunc(cut(s, limit), unicode.IsSpace)
-}
-
-// plain reports whether a text is ASCII that needs no cleaning.
-func plain(s string) bool {
-	if s == "" {
-		return true
-	}
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return s[0] != ' ' && s[len(s)-1] != ' '
-}
-
-// cut shortens a valid UTF-8 text to at most limit bytes.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
-}
 
 // compact drops the white space between the tokens of valid JSON.
 func compact(raw json.RawMessage) json.RawMessage {
@@ -127,7 +77,7 @@ func cleanJSON(raw json.RawMessage) json.RawMessage {
 func cleanValue(v any) any {
 	switch v := v.(type) {
 	case string:
-		return clean(v, contract.MaxReportBytes)
+		return plain.Line(v, contract.MaxReportBytes)
 	case []any:
 		for i := range v {
 			v[i] = cleanValue(v[i])
@@ -135,7 +85,7 @@ func cleanValue(v any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, e := range v {
-			out[clean(k, contract.MaxReportBytes)] = cleanValue(e)
+			out[plain.Line(k, contract.MaxReportBytes)] = cleanValue(e)
 		}
 		return out
 	}

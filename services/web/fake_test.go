@@ -229,6 +229,10 @@ func newService(t testing.TB, store nodestore.Reader, change ...func(o *Options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, bench := t.(*testing.B); !bench {
+		testOf.Store(s, t)
+		t.Cleanup(func() { testOf.Delete(s) })
+	}
 	return s
 }
 
@@ -240,8 +244,16 @@ func do(s *Service, method, target string, headers ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
+	if t, ok := testOf.Load(s); ok {
+		if err := api().check(r, w); err != nil {
+			t.(testing.TB).Errorf("the answer is not as described: %v", err)
+		}
+	}
 	return w
 }
+
+// testOf is the test that made a service.
+var testOf sync.Map
 
 func wantStatus(t *testing.T, w *httptest.ResponseRecorder, status int) {
 	t.Helper()

@@ -29,7 +29,7 @@ func (s *Service) routes() http.Handler {
 		r.Head(path, closed(route, h))
 	}
 	s.pageRoutes(get)
-	get(nodesPath, "nodes", s.getNodes)
+	s.apiRoutes(get)
 	// A node id may hold any character, slashes too. The admin's token takes the place of the login.
 	r.Delete(nodesPath+"/*", open("delete", s.deleteNode))
 	r.NotFound(closed("other", func(w http.ResponseWriter, _ *http.Request) {

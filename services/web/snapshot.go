@@ -24,10 +24,11 @@ type standing struct {
 	status nodestore.Status
 }
 
-// snapshot is one read of all nodes. It is not changed after readSnapshot.
+// snapshot is one read of all nodes. It is not changed after readSnapshot, but for the answers that were made of it.
 type snapshot struct {
 	standing
-	nodes []node.Node // by id
+	nodes   []node.Node // by id
+	answers answers
 }
 
 func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, now func() time.Time) (*snapshot, error) {

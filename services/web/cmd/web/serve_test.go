@@ -36,7 +36,9 @@ func (*oneNode) Status(context.Context, int) (nodestore.Status, error) {
 	return nodestore.Status{Term: 1}, nil
 }
 
-func (*oneNode) Events(context.Context, string, int) ([]nodestore.StoredEvent, error) { return nil, nil }
+func (*oneNode) Events(context.Context, string, int) ([]nodestore.StoredEvent, error) {
+	return nil, nil
+}
 
 func (*oneNode) Transitions(context.Context, []string, node.Stamp) (map[string][]node.Event, error) {
 	return nil, nil
