@@ -4,14 +4,15 @@ SHELL := /bin/bash
 MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
+VERSION ?= dev
 # HTTP/2 is a seventh of the agent, and one small request a minute has no use for it; without inlining it is smaller by another
 # twentieth, and a beat costs 6 % more.
 AGENT := -tags nethttpomithttp2 -gcflags=all=-l -ldflags "-s -w"
 
-.PHONY: help test deps vet lint race bench chaos faults reliability apart dev build fuzz clean
+.PHONY: help test deps vet lint race bench chaos faults reliability apart dev build images e2e-compose fuzz clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 test: deps vet apart lint race ## everything: tools, vet, lint, tests with the race detector
 
@@ -56,6 +57,14 @@ dev: deps ## everything as separate programs on a private NATS and Postgres, for
 build: ## all programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./standalone ./services/*/cmd/*
 	CGO_ENABLED=0 go build -trimpath $(AGENT) -o bin/ ./agent/cmd/gensyn-agent
+
+images: ## container images of all programs, gensyn-monitor/<program>:$(VERSION)
+	docker=$$(tools/containers/prepare.sh); eval "$$docker"; for s in ingest evaluator notifier web standalone agent; do \
+	  docker buildx build -q --load --build-arg SERVICE=$$s --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) -t gensyn-monitor/$$s:$(VERSION) .; done
+
+e2e-compose: images ## the compose deployment: started, updated, killed, restored (some minutes)
+	docker=$$(tools/containers/prepare.sh); eval "$$docker"; go test -v -count=1 -timeout 15m ./e2e/compose
 
 fuzz: ## fuzz the decoders, 30 seconds each
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
