@@ -10,6 +10,7 @@ import (
 // metrics are ingest's figures.
 type metrics struct {
 	requests          *prometheus.CounterVec
+	duration          prometheus.Histogram
 	waiting           prometheus.Gauge
 	batch             prometheus.Histogram
 	publish           *prometheus.HistogramVec
@@ -22,6 +23,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 		requests: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gensyn_ingest_requests_total", Help: "Requests answered, by HTTP status.",
 		}, []string{"status"})),
+		duration: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gensyn_ingest_request_seconds", Help: "Duration of heartbeat requests, from the head read to the answer written.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
+		})),
 		waiting: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gensyn_ingest_waiting_requests", Help: "Requests that wait until their heartbeat is stored.",
 		})),
