@@ -36,9 +36,9 @@ func newMetrics(r prometheus.Registerer) metrics {
 		return register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "gensyn_evaluator_" + name, Help: help}))
 	}
 	m := metrics{
-		owner:      gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
-		term:       gauge("lease_term", "The how-manieth holder of the lease this evaluator is; 0 while it stands by."),
-		deaf:       gauge("deaf", "1 while nothing reaches any ingest though ingest runs."),
+		owner: gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
+		term:  gauge("lease_term", "The how-manieth holder of the lease this evaluator is; 0 while it stands by."),
+		deaf:  gauge("deaf", "1 while nothing reaches any ingest though ingest runs."),
 		stamp: gauge("committed_stamp_seconds", "Stamp, as Unix time, of the newest message folded and committed: "+
 			"no heartbeat that waits to be folded is older. 0 while standing by."),
 		pending:    gauge("pending_messages", "Messages of the stream that are not folded yet."),
