@@ -77,6 +77,9 @@ func Connect(o Options) (*Bus, error) {
 		if err := CheckURL(o.URL); err != nil {
 			return nil, err
 		}
+		if user := userOf(o.URL); user != "" {
+			opts = append(opts, nats.CustomInboxPrefix(InboxOf(user)))
+		}
 	}
 	nc, err := nats.Connect(o.URL, opts...)
 	if err != nil {
@@ -103,6 +106,20 @@ func CheckURL(list string) error {
 		}
 	}
 	return nil
+}
+
+// InboxOf is where the answers to a user of the server come. It is the user's own, so that the server can let nobody
+// else hear them.
+func InboxOf(user string) string { return "_INBOX_" + user }
+
+// userOf is the user named in a NATS_URL, "" for none and for names that cannot be part of a subject.
+func userOf(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	u, err := url.Parse(strings.TrimSpace(first))
+	if err != nil || u.User == nil || strings.ContainsAny(u.User.Username(), ".*> \t") {
+		return ""
+	}
+	return u.User.Username()
 }
 
 // connectionNews says when the connection comes and goes, but not that it was closed here.

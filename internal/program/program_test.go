@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -99,6 +102,56 @@ func TestACommandRunsInsteadOfServing(t *testing.T) {
 	t.Setenv("TEST_COUNT", "many")
 	if code, _, text := call("check"); code != program.Misused || !strings.Contains(text, "TEST_COUNT=many") {
 		t.Errorf("a bad value: %d %q", code, text)
+	}
+}
+
+// Images have no shell: the program itself tells whether the one that runs beside it is ready.
+func TestHealthcheckAsksTheRunningProgram(t *testing.T) {
+	status, said := http.StatusOK, "ok\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Errorf("asked %s", r.URL.Path)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, said)
+	}))
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HTTP_PROXY", "http://192.0.2.1:9") // must not be asked
+	var cfg config
+	addr := ":" + port
+	p := program.Program{
+		Name: "thing", Summary: "does things.", Config: &cfg,
+		Serve:  func(context.Context, zerolog.Logger) error { t.Error("it served"); return nil },
+		Health: func() string { return addr },
+	}
+	call := func(args ...string) (int, string) {
+		var stdout, stderr bytes.Buffer
+		code := p.Run(t.Context(), args, &stdout, &stderr)
+		return code, stdout.String() + stderr.String()
+	}
+	for _, addr = range []string{":" + port, "0.0.0.0:" + port, "[::]:" + port, "127.0.0.1:" + port} {
+		if code, text := call("healthcheck"); code != program.Succeeded || text != "" {
+			t.Errorf("%s: %d %q", addr, code, text)
+		}
+	}
+	status, said = http.StatusServiceUnavailable, "NATS: away\ndatabase: away\n"
+	if code, text := call("healthcheck"); code != program.Failed || text != "thing: not ready: NATS: away; database: away\n" {
+		t.Errorf("not ready: %d %q", code, text)
+	}
+	if _, text := call("--help"); !strings.Contains(text, "thing healthcheck") {
+		t.Errorf("not in the help:\n%s", text)
+	}
+	server.Close()
+	if code, text := call("healthcheck"); code != program.Failed || strings.Count(text, "\n") != 1 {
+		t.Errorf("nobody there: %d %q", code, text)
+	}
+	p.Health = nil
+	if code, _ := call("healthcheck"); code != program.Misused {
+		t.Errorf("a program without: %d", code)
 	}
 }
 

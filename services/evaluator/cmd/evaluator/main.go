@@ -30,6 +30,7 @@ func main() {
 		Name:    "evaluator",
 		Summary: "folds heartbeats into node states and events, kept in Postgres.",
 		Config:  &cfg,
+		Health:  func() string { return cfg.MetricsAddr },
 		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
