@@ -7,7 +7,7 @@ LINT := bin/golangci-lint
 # HTTP/2 is a seventh of the agent, and one small request a minute has no use for it.
 AGENT := -tags nethttpomithttp2 -ldflags "-s -w"
 
-.PHONY: rules packages release-check vuln k8s-check e2e-k8s
+.PHONY: rules packages release-check vuln k8s-check e2e-k8s e2e-systemd
 .PHONY: help test deps vet lint race chaos faults reliability apart dev build fuzz clean
 
 help: ## what there is
@@ -83,6 +83,16 @@ rules: bin/promtool ## alert rules: read, and tried on made-up worlds; the dashb
 
 packages: bin/nfpm ## .deb and .rpm of standalone and the agent into build/packages: make packages VERSION=1.2.3
 	deploy/systemd/packages/build.sh $(or $(VERSION),0.0.0) build/packages
+
+e2e-systemd: packages ## installs the packages under a real systemd and tries what its README says; needs root
+	deploy/systemd/e2e.sh build/packages
+
+k8s-check: ## Kubernetes manifests against a real API server; needs root, builds it first
+	deploy/k8s/check.sh
+
+e2e-k8s: ## a whole cluster: update, deleted pods, forbidden ways; needs root and the images of make e2e-compose
+	tools/kubernetes/cluster.sh build all
+	go test -count=1 -v -timeout 30m ./e2e/kubernetes
 
 release-check: bin/goreleaser ## is the configuration of releases sound?
 	bin/goreleaser check

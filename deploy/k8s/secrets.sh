@@ -38,7 +38,7 @@ $(for i in 0 1 2; do echo "\"nats://cluster:$peers@nats-$i.nats:6222\""; done)
 ]"
 secret postgres superuser "$(password)" evaluator "$db_evaluator" notifier "$db_notifier" web "$db_web"
 secret ingest NATS_URL "$(bus ingest "$nats_ingest")" SHARED_SECRET "${SHARED_SECRET:-$(password)}"
-secret evaluator NATS_URL "$(bus evaluator "$nats_evaluator")" DATABASE_URL "postgres://evaluator:$db_evaluator@$database"
-secret notifier NATS_URL "$(bus notifier "$nats_notifier")" DATABASE_URL "postgres://notifier:$db_notifier@$database" \
+secret evaluator NATS_URL "$(bus evaluator "$nats_evaluator")" DATABASE_URL "postgres://monitor_evaluator:$db_evaluator@$database"
+secret notifier NATS_URL "$(bus notifier "$nats_notifier")" DATABASE_URL "postgres://monitor_notifier:$db_notifier@$database" \
 	TELEGRAM_BOT_TOKEN "${TELEGRAM_BOT_TOKEN:-}" TELEGRAM_CHAT_ID "${TELEGRAM_CHAT_ID:-}"
-secret web NATS_URL "$(bus web "$nats_web")" DATABASE_URL "postgres://web:$db_web@$database" ADMIN_TOKEN "${ADMIN_TOKEN:-$(password)}"
+secret web NATS_URL "$(bus web "$nats_web")" DATABASE_URL "postgres://monitor_web:$db_web@$database" ADMIN_TOKEN "${ADMIN_TOKEN:-$(password)}"
