@@ -62,7 +62,7 @@ fuzz: ## fuzz the decoders, 30 seconds each
 PROMTOOL := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.1
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 bin/promtool: # without the finders of every cloud
 	GOWORK=off GOBIN=$(CURDIR)/bin go install -tags remove_all_sd $(PROMTOOL)
