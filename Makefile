@@ -79,7 +79,7 @@ bin/govulncheck:
 rules: bin/promtool ## alert rules: read, and tried on made-up worlds; the dashboard's questions are read, too
 	bin/promtool check rules --lint=all --lint-fatal deploy/prometheus/rules.yaml
 	bin/promtool test rules deploy/prometheus/rules_test.yaml
-	go run ./deploy/grafana | bin/promtool check rules --lint=none /dev/stdin
+	go run ./e2e/cmd/panels deploy/grafana/dashboard.json | bin/promtool check rules --lint=none /dev/stdin
 
 packages: bin/nfpm ## .deb and .rpm of standalone and the agent into build/packages: make packages VERSION=1.2.3
 	deploy/systemd/packages/build.sh $(or $(VERSION),0.0.0) build/packages

@@ -1,8 +1,8 @@
-// Command grafana writes the questions of the dashboard as recording rules, so that promtool can read them.
+// Command panels writes the questions of a Grafana dashboard as recording rules, so that promtool can read them:
+// panels dashboard.json
 package main
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,17 +11,22 @@ import (
 	"strings"
 )
 
-//go:embed dashboard.json
-var dashboard []byte
-
 func main() {
-	if err := write(os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "grafana:", err)
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "panels: give the dashboard's file")
+		os.Exit(2)
+	}
+	dashboard, err := os.ReadFile(os.Args[1])
+	if err == nil {
+		err = write(os.Stdout, dashboard)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "panels:", err)
 		os.Exit(1)
 	}
 }
 
-func write(w io.Writer) error {
+func write(w io.Writer, dashboard []byte) error {
 	var d struct {
 		Panels []struct{ Targets []struct{ Expr string } }
 	}
