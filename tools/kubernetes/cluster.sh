@@ -442,7 +442,7 @@ validate_inner() {
   # 3. PodSecurity is enforced on Pods only: submit every workload's template as a Pod
   echo "== pod templates against the namespace's Pod Security level"
   jq -c '.[]|. as $o|(if .kind=="Pod" then {metadata:{},spec:.spec} elif .kind=="CronJob" then .spec.jobTemplate.spec.template elif (.spec.template.spec.containers? // null)!=null then .spec.template else null end)|select(.!=null)
-    |{apiVersion:"v1",kind:"Pod",metadata:{name:("pss-"+($o.kind|ascii_downcase)+"-"+$o.metadata.name)[0:60],namespace:($o.metadata.namespace//"default"),labels:(.metadata.labels//{}),annotations:(.metadata.annotations//{})},spec:(.spec+{restartPolicy:(.spec.restartPolicy//"Always")})}' "$V/items.json" > "$V/pods.jsonl" || rc=1
+    |{apiVersion:"v1",kind:"Pod",metadata:{name:("pss-"+($o.kind|ascii_downcase)+"-"+$o.metadata.name)[0:60],namespace:($o.metadata.namespace//"default"),labels:(.metadata.labels//{}),annotations:(.metadata.annotations//{})},spec:(.spec+{restartPolicy:(.spec.restartPolicy//"Always"),volumes:((.spec.volumes//[])+[$o.spec.volumeClaimTemplates[]?|{name:.metadata.name,emptyDir:{}}])})}' "$V/items.json" > "$V/pods.jsonl" || rc=1
   local line; while read -r line; do k create --dry-run=server -f - <<<"$line" || rc=1; done < "$V/pods.jsonl"
   printf '== %s in %.1f s (apiserver ready after %.1f s)\n' "$([ $rc = 0 ] && echo OK || echo FAILED)" "$(bc_sub $EPOCHREALTIME $t0)" "$(bc_sub $t1 $t0)"
   return $rc
