@@ -62,11 +62,17 @@ for service in evaluator notifier web; do
 	give $service DATABASE_URL "postgres://monitor_$service:$(keep db-$service)@postgres:5432/monitor"
 	give postgres $service "$(keep db-$service)"
 done
-# What NATS does not use in its configuration it refuses, hence the second file.
 give nats passwords.conf "$(for user in ingest evaluator notifier web; do
 	echo "$(echo $user | tr a-z A-Z)_PASSWORD: \"$(keep nats-$user)\""
 done)"
-give nats cluster.conf "CLUSTER_PASSWORD: \"$(keep nats-cluster)\""
+give nats cluster.conf "cluster {
+	name: monitor
+	listen: 0.0.0.0:6222
+	authorization { user: cluster, password: \"$(keep nats-cluster)\", timeout: 2 }
+	routes: [$(for server in $(echo "$NATS_SERVERS" | tr , ' '); do
+		echo "\"nats-route://cluster:$(keep nats-cluster)@${server%:*}:6222\""
+	done)]
+}"
 for name in TELEGRAM_BOT_TOKEN TELEGRAM_CHAT_ID WEBHOOK_URL WEBHOOK_SECRET DEADMAN_URL; do
 	give notifier $name "$(setting $name)"
 done
