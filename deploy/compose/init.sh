@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the passwords of this deployment, once, and gives each service the files with its own: a folder that no other
 # service has. Runs before anything else at every `docker compose up`; what was made is kept, what the settings file
-# says is taken anew. `init.sh show` prints the secret of the agents.
+# says is taken anew. `init.sh show` prints the secret of the agents, `init.sh show grafana` Grafana's password.
 set -eu
 umask 077
 made=/secrets/made
@@ -25,7 +25,10 @@ setting() {
 # give SERVICE NAME VALUE: the file NAME for the service alone
 give() {
 	uid=65532
-	[ "$1" != postgres ] || uid=$(id -u postgres)
+	case $1 in
+	postgres) uid=$(id -u postgres) ;;
+	grafana) uid=472 ;;
+	esac
 	rm -f "/secrets/$1/$2.new"
 	printf '%s\n' "$3" >"/secrets/$1/$2.new"
 	chmod 0400 "/secrets/$1/$2.new"
@@ -45,7 +48,11 @@ bus() {
 shared=$(setting SHARED_SECRET)
 [ -n "$shared" ] || shared=$(keep shared-secret)
 case ${1:-} in
-show) printf '%s\n' "$shared"; exit ;;
+show)
+	[ "${2:-}" != grafana ] || shared=$(keep grafana)
+	printf '%s\n' "$shared"
+	exit
+	;;
 esac
 
 # A new volume is root's.
@@ -76,6 +83,7 @@ give nats cluster.conf "cluster {
 for name in TELEGRAM_BOT_TOKEN TELEGRAM_CHAT_ID WEBHOOK_URL WEBHOOK_SECRET DEADMAN_URL; do
 	give notifier $name "$(setting $name)"
 done
-for name in WEB_USERNAME WEB_PASSWORD ADMIN_TOKEN; do
+for name in WEB_USERNAME WEB_PASSWORD ADMIN_TOKEN OIDC_CLIENT_SECRET; do
 	give web $name "$(setting $name)"
 done
+[ ! -d /secrets/grafana ] || give grafana admin_password "$(keep grafana)"

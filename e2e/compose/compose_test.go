@@ -140,7 +140,7 @@ func (d *deployment) locked(t *testing.T) {
 func (d *deployment) networks(t *testing.T) {
 	d = d.with(t)
 	want := map[string]string{
-		"caddy": "edge front", "ingest-a": "bus front", "ingest-b": "bus front", "web": "bus data front",
+		"caddy": "edge front", "ingest-a": "bus front", "ingest-b": "bus front", "web": "bus data front out",
 		"nats": "bus", "postgres": "data", "evaluator": "bus data", "notifier": "bus data out",
 	}
 	for _, c := range d.containers() {
