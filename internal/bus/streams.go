@@ -39,7 +39,8 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 	// Both are looked for before either is made, so that in a cluster they settle at the same time.
 	hasEvents, eventsErr := b.look(ctx, contract.EventsStream)
 	hasHeartbeats, heartbeatsErr := b.look(ctx, heartbeats)
-	if err := cmp.Or(eventsErr, heartbeatsErr); err != nil {
+	hasTokens, tokensErr := b.look(ctx, bucketStream(contract.TokensBucket))
+	if err := cmp.Or(eventsErr, heartbeatsErr, tokensErr); err != nil {
 		return err
 	}
 	// Streams reserve their room: the small one comes first, the other takes what the server still has.
@@ -55,6 +56,11 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 	}
 	if !hasEvents {
 		if err := b.create(ctx, events); err != nil {
+			return err
+		}
+	}
+	if !hasTokens {
+		if err := b.create(ctx, bucketConfig(contract.TokensBucket, l.Replicas)); err != nil {
 			return err
 		}
 	}
@@ -130,7 +136,7 @@ func (b *Bus) create(ctx context.Context, cfg jetstream.StreamConfig) error {
 // services with different settings would undo each other's.
 func (b *Bus) FewReplicas(ctx context.Context, partition, wanted int) error {
 	var few []error
-	for _, name := range []string{contract.HeartbeatsStream(partition), contract.EventsStream} {
+	for _, name := range []string{contract.HeartbeatsStream(partition), contract.EventsStream, bucketStream(contract.TokensBucket)} {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return lookup("stream info", err)

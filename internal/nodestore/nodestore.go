@@ -79,13 +79,15 @@ type StoredEvent struct {
 
 // NodeQuery selects nodes. The zero value selects all.
 type NodeQuery struct {
-	ID      string       // this one alone; "" for all
-	States  []node.State // any of them; empty for all
-	Search  string       // a substring of id, name, ip, meta or reason, in any case; taken literally
-	Order   Order        // "" for OrderID
-	Reverse bool         // the other way round
-	After   string       // the Order's Key of a node; those after it. ErrAfter when it is no such key
-	Limit   int          // at most so many; 0 for all
+	ID     string       // this one alone; "" for all
+	States []node.State // any of them; empty for all
+	Search string       // a substring of id, name, ip, meta or reason, in any case; taken literally
+	// NoAddresses makes Search look at id, name and reason alone: who may not see addresses must not find them.
+	NoAddresses bool
+	Order       Order  // "" for OrderID
+	Reverse     bool   // the other way round
+	After       string // the Order's Key of a node; those after it. ErrAfter when it is no such key
+	Limit       int    // at most so many; 0 for all
 }
 
 // ChatStatus says how telling stands with one chat.
@@ -145,5 +147,6 @@ type Store interface {
 	Deliveries
 	Quieting
 	Pollers
+	Access
 	Close() error
 }

@@ -84,7 +84,7 @@ func selectNodes(q nodestore.NodeQuery) (selection, error) {
 		sel.where("id = " + sel.arg(q.ID))
 	}
 	sel.states(q)
-	sel.search(q.Search)
+	sel.search(q.Search, q.NoAddresses)
 	if err := sel.order(q); err != nil {
 		return sel, err
 	}
