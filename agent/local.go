@@ -67,6 +67,9 @@ func (m Machine) stateDir(configured string) (string, error) {
 	if configured != "" {
 		dirs = []string{configured}
 	}
+	if len(dirs) == 0 {
+		return "", errors.New("nothing survives a restart of the agent: no directory is known for it, since HOME is not set")
+	}
 	var errs []error
 	for _, dir := range dirs {
 		err := writable(dir)
@@ -146,7 +149,6 @@ func Local(c Config, m Machine) (*Agent, func(), error) {
 		Boot:    boot.Now,
 		State:   p.state,
 		OnDown:  down,
-		Mask:    mask.Text,
 		Rest:    Rest,
 		Log:     m.Log,
 	})
@@ -166,7 +168,7 @@ func (m Machine) onDown(c Config, dir string) (*ondown.Command, error) {
 	}
 	return &ondown.Command{
 		Text: c.OnDown.Command, Timeout: c.OnDown.Timeout,
-		Output: filepath.Join(dir, OutputFile), Mask: mask.Text, Environ: m.Environ,
+		Output: filepath.Join(dir, OutputFile), Mask: mask.Lines, Environ: m.Environ,
 	}, nil
 }
 

@@ -74,6 +74,7 @@ func (w *Watcher) Look(ctx context.Context) ([]Node, error) {
 	found := groups(w.Table, members)
 	looks := w.assign(found)
 	for _, l := range looks {
+		l.before = l.memory.Looked
 		l.memory.look(l.now)
 		if l.group != nil {
 			w.observe(l)
@@ -93,15 +94,20 @@ func (w *Watcher) Look(ctx context.Context) ([]Node, error) {
 	return nodes, ctx.Err()
 }
 
+// Names are those of the nodes that are known.
+func (w *Watcher) Names() []string {
+	var names []string
+	for _, m := range w.nodes {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
 // Forget drops a node that is gone.
 func (w *Watcher) Forget(name string) error {
 	i := slices.IndexFunc(w.nodes, func(m *Memory) bool { return m.Name == name })
 	if i < 0 {
-		var names []string
-		for _, m := range w.nodes {
-			names = append(names, m.Name)
-		}
-		return fmt.Errorf("no node %q is known; known: %s", name, strings.Join(names, ", "))
+		return fmt.Errorf("no node %q is known; known: %s", name, strings.Join(w.Names(), ", "))
 	}
 	w.nodes = slices.Delete(w.nodes, i, i+1)
 	return w.save()
@@ -115,6 +121,9 @@ type look struct {
 	main   *member // the launcher, or what there is
 	facts  Facts
 	seen   []Sight
+
+	before   time.Time // when it was looked at before, zero for never
+	replaced bool      // the launcher is another one than at the look before
 }
 
 // identity is the id of the peer of a group, "" when its key cannot be read.

@@ -77,6 +77,9 @@ func Connect(o Options) (*Bus, error) {
 		if err := CheckURL(o.URL); err != nil {
 			return nil, err
 		}
+		if user := userOf(o.URL); user != "" {
+			opts = append(opts, nats.CustomInboxPrefix(InboxOf(user)))
+		}
 	}
 	nc, err := nats.Connect(o.URL, opts...)
 	if err != nil {
@@ -103,6 +106,20 @@ func CheckURL(list string) error {
 		}
 	}
 	return nil
+}
+
+// InboxOf is where the answers to a user of the server come. It is the user's own, so that the server can let nobody
+// else hear them.
+func InboxOf(user string) string { return "_INBOX_" + user }
+
+// userOf is the user named in a NATS_URL, "" for none and for names that cannot be part of a subject.
+func userOf(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	u, err := url.Parse(strings.TrimSpace(first))
+	if err != nil || u.User == nil || strings.ContainsAny(u.User.Username(), ".*> \t") {
+		return ""
+	}
+	return u.User.Username()
 }
 
 // connectionNews says when the connection comes and goes, but not that it was closed here.
@@ -172,6 +189,25 @@ const (
 	eventsAhead = 256
 	bytesAhead  = 1 << 20
 )
+
+// The most batches that wait for a slow f of OnBatch. Those beyond are dropped: f only counts.
+const (
+	batchesAhead = 256
+	batchBytes   = 16 << 20
+)
+
+// OnBatch calls f with the batches that are published from now on, in all partitions, one at a time. Some may be missed:
+// it is for figures that are shown.
+func (b *Bus) OnBatch(f func(data []byte)) (stop func(), err error) {
+	sub, err := b.nc.Subscribe("heartbeat.*", func(m *nats.Msg) { f(m.Data) })
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to batches: %w", err)
+	}
+	if err := sub.SetPendingLimits(batchesAhead, batchBytes); err != nil {
+		return nil, fmt.Errorf("subscribe to batches: %w", errors.Join(err, sub.Unsubscribe()))
+	}
+	return func() { _ = sub.Unsubscribe() }, nil
+}
 
 // OnEvent calls f with announced events of all partitions from now on, one at a time. Some may be missed: it is a wake-up.
 func (b *Bus) OnEvent(f func(data []byte)) (stop func(), err error) {

@@ -87,6 +87,45 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+// RunBehindProxy is Run for a server that proxies spread requests to. When ctx ends, h says that it is not ready, and
+// requests are served on for linger, the time that proxies take to notice. Then closing is called, if not nil, and the
+// listener closed. So none of those requests meets a closed listener.
+func (s *Server) RunBehindProxy(ctx context.Context, h *Health, linger time.Duration, closing func()) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- s.Run(serving) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	h.Drain()
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	select {
+	case err := <-served:
+		return err
+	case <-timer.C:
+	}
+	if closing != nil {
+		closing()
+	}
+	stop()
+	return <-served
+}
+
+// Closing asks clients to use their connections no more once the service is drained: who sends on a connection that
+// is being closed cannot know whether it was heard.
+func (h *Health) Closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // Check says what is wrong with one thing the service needs, or nil. It must answer within its context.
 type Check struct {
 	Name string

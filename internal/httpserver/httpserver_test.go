@@ -68,6 +68,59 @@ func TestARequestAtHandIsAnsweredWhenTheServerStops(t *testing.T) {
 	}
 }
 
+// A proxy learns from /readyz that a server stops, and until it does its requests are served.
+func TestBehindAProxyNoRequestMeetsAClosedListener(t *testing.T) {
+	health := httpserver.NewHealth()
+	r := chi.NewRouter()
+	health.Mount(r)
+	r.Get("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") })
+	s, err := httpserver.New("127.0.0.1:0", health.Closing(r), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const linger = 2 * time.Second
+	ctx, cancel := context.WithCancel(t.Context())
+	closing, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- s.RunBehindProxy(ctx, health, linger, func() { close(closing) }) }()
+	url := "http://" + s.Addr().String()
+	ask := func(path string) (int, bool) {
+		t.Helper()
+		resp, err := http.Get(url + path)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode, resp.Close
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	if status, closed := ask("/"); status != http.StatusOK || closed {
+		t.Errorf("running: %d, closed %v", status, closed)
+	}
+	begun := time.Now()
+	cancel()
+	for {
+		if status, _ := ask("/readyz"); status == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	select {
+	case <-closing:
+		t.Error("closed while proxies may still send")
+	default:
+	}
+	if status, closed := ask("/"); status != http.StatusOK || !closed {
+		t.Errorf("drained: %d, closed %v, want an answer and no further use of the connection", status, closed)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if served := time.Since(begun); served < linger {
+		t.Errorf("served for %v, want %v", served, linger)
+	}
+	<-closing
+}
+
 func TestAHungRequestDoesNotHoldTheStop(t *testing.T) {
 	began := make(chan struct{})
 	url, stop := run(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,9 @@ type Clock struct {
 	Deaf      bool           `json:"deaf,omitempty"`
 
 	Settings Settings `json:"settings"`
-	Overflow int64    `json:"overflow,omitempty"` // heartbeats of unknown nodes beyond MaxNodes
+	// Counts is how many nodes are in each state that any is in, so that nobody has to count them.
+	Counts   map[State]int `json:"counts,omitempty"`
+	Overflow int64         `json:"overflow,omitempty"` // heartbeats of unknown nodes beyond MaxNodes
 }
 
 // Gap is G of the rules: the longest step between stamps that still counts as observed.
@@ -81,7 +83,8 @@ func (f *Fold) accept(stamp Stamp) {
 }
 
 // hear ends a deaf span. The span counts as blind, so the clock returns to where it stood when the last
-// heartbeat was accepted: nobody was heard after that, hence no node's HeardW is ahead of it.
+// heartbeat was accepted: nobody was heard after that. Only nodes that were imported after it are ahead of it: they have
+// a full threshold from here as all others have, and no more.
 func (f *Fold) hear(stamp Stamp) {
 	c := &f.clock
 	c.Deaf = false
@@ -92,6 +95,10 @@ func (f *Fold) hear(stamp Stamp) {
 		Nodes: len(f.deaf), Refused: c.Refused,
 	})
 	for _, n := range f.nodes { // W went back, and deadlines with it
+		if n.HeardW > c.W {
+			n.HeardW = c.W
+			f.touch(n)
+		}
 		f.arm(n)
 	}
 }
@@ -110,6 +117,6 @@ func (f *Fold) refuse(refused map[string]int) {
 }
 
 func (c Clock) clone() Clock {
-	c.Refused = maps.Clone(c.Refused)
+	c.Refused, c.Counts = maps.Clone(c.Refused), maps.Clone(c.Counts)
 	return c
 }

@@ -111,7 +111,15 @@ type Command struct {
 	Delete    bool
 	Name      *string
 	Threshold *time.Duration
+	Import    []Imported
 	Settings  *Settings
+}
+
+// Imported is a node that another monitor watched before.
+type Imported struct {
+	NodeID, IP, Meta string
+	State            State // as people know it; it is not told again
+	Heard            Stamp // when the other monitor heard it last, by that monitor's clock, which nobody vouches for
 }
 
 // Settings are the parts of the configuration that decide; they reach the fold through the stream only.
@@ -196,6 +204,6 @@ type Event struct {
 	// Nodes and Refused say of a deaf span how many nodes were heard before, and what ingest refused, by status.
 	Nodes   int
 	Refused map[string]int
-	By      string // who deleted it
+	By      string // who deleted or imported it
 	Meta    string // of the node at that time
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,6 +39,22 @@ func (l Logging) Logger(w io.Writer, service string) (zerolog.Logger, error) {
 	return telemetry.NewLogger(w, service, l.LogLevel, l.LogFormat)
 }
 
+// Draining is what the environment says of stopping behind a proxy. Configurations of servers embed it.
+type Draining struct {
+	DrainSec int `envconfig:"DRAIN_SEC" default:"0" allowed:"a number of seconds, at most 60" desc:"for so many seconds after being told to stop it serves on, not ready any more, so that proxies notice"`
+}
+
+// Linger is that time.
+func (d Draining) Linger() time.Duration { return time.Duration(d.DrainSec) * time.Second }
+
+// CheckDraining says what is not allowed.
+func (d Draining) CheckDraining() error {
+	if d.DrainSec < 0 || d.DrainSec > 60 {
+		return settings.Invalid("DRAIN_SEC", d.DrainSec, "a number of seconds, at most 60")
+	}
+	return nil
+}
+
 // Config is a configuration, by pointer.
 type Config interface {
 	Logger(w io.Writer, service string) (zerolog.Logger, error)
@@ -51,6 +68,10 @@ type Program struct {
 	Serve   func(ctx context.Context, log zerolog.Logger) error
 
 	Commands []Command // what it can do besides serving
+
+	// Health returns the address that serves /readyz, once Config is filled. With it the program has the command
+	// healthcheck, which asks there. May be nil.
+	Health func() string
 }
 
 // Command is something that a program does once, when it is called with its name.
@@ -58,6 +79,9 @@ type Command struct {
 	Name    string
 	Summary string // what it does, and when it succeeds
 	Config  any    // a pointer to a struct with envconfig tags, filled before Run
+	// Parse takes what follows the name, which Operands shows in the usage. Without it nothing may follow.
+	Parse    func(args []string) error
+	Operands string
 	// Run writes what people are to know to out. Its error makes the program fail.
 	Run func(ctx context.Context, out io.Writer) error
 }
@@ -75,9 +99,9 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	case err != nil:
 		return p.status(stderr, err, Misused)
 	case flags.NArg() > 0:
-		for _, c := range p.Commands {
-			if flags.NArg() == 1 && flags.Arg(0) == c.Name {
-				return p.once(ctx, c, stdout, stderr)
+		for _, c := range p.commands() {
+			if flags.Arg(0) == c.Name && (c.Parse != nil || flags.NArg() == 1) {
+				return p.once(ctx, c, flags.Args()[1:], stdout, stderr)
 			}
 		}
 		return p.status(stderr, fmt.Errorf("%q is not understood; see --help", flags.Arg(0)), Misused)
@@ -101,7 +125,12 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 }
 
 // once runs a command.
-func (p Program) once(ctx context.Context, c Command, stdout, stderr io.Writer) int {
+func (p Program) once(ctx context.Context, c Command, args []string, stdout, stderr io.Writer) int {
+	if c.Parse != nil {
+		if err := c.Parse(args); err != nil {
+			return p.status(stderr, fmt.Errorf("%s: %w", c.Name, err), Misused)
+		}
+	}
 	if err := settings.Load(c.Config); err != nil {
 		return p.status(stderr, err, Misused)
 	}
@@ -120,7 +149,7 @@ func (p Program) status(stderr io.Writer, err error, code int) int {
 func (p Program) usage(w io.Writer) error {
 	format := p.Name + ": " + p.Summary + `
 
-Usage: ` + p.Name + ` [--help] [--version]` + p.commands() + `
+Usage: ` + p.Name + ` [--help] [--version]` + p.commandLines() + `
 
 Environment (each NAME also as NAME_FILE, a path to the value):
   NAME	DEFAULT	MEANING
@@ -146,11 +175,19 @@ Environment (each NAME also as NAME_FILE, a path to the value):
 	return tabs.Flush()
 }
 
-// commands are lines about them, for the usage.
-func (p Program) commands() string {
+// commands are those of the program and those that every program has.
+func (p Program) commands() []Command {
+	if p.Health == nil {
+		return p.Commands
+	}
+	return append(slices.Clone(p.Commands), p.healthcheck())
+}
+
+// commandLines are lines about the commands, for the usage.
+func (p Program) commandLines() string {
 	var b strings.Builder
-	for _, c := range p.Commands {
-		fmt.Fprintf(&b, "\n       %s %s\t%s", p.Name, c.Name, c.Summary)
+	for _, c := range p.commands() {
+		fmt.Fprintf(&b, "\n       %s\t%s", strings.TrimSpace(p.Name+" "+c.Name+" "+c.Operands), c.Summary)
 	}
 	return b.String()
 }

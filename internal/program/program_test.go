@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -99,6 +102,81 @@ func TestACommandRunsInsteadOfServing(t *testing.T) {
 	t.Setenv("TEST_COUNT", "many")
 	if code, _, text := call("check"); code != program.Misused || !strings.Contains(text, "TEST_COUNT=many") {
 		t.Errorf("a bad value: %d %q", code, text)
+	}
+}
+
+// Images have no shell: the program itself tells whether the one that runs beside it is ready.
+func TestHealthcheckAsksTheRunningProgram(t *testing.T) {
+	status, said := http.StatusOK, "ok\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			t.Errorf("asked %s", r.URL.Path)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, said)
+	}))
+	defer server.Close()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HTTP_PROXY", "http://192.0.2.1:9") // must not be asked
+	var cfg config
+	addr := ":" + port
+	p := program.Program{
+		Name: "thing", Summary: "does things.", Config: &cfg,
+		Serve:  func(context.Context, zerolog.Logger) error { t.Error("it served"); return nil },
+		Health: func() string { return addr },
+	}
+	call := func(args ...string) (int, string) {
+		var stdout, stderr bytes.Buffer
+		code := p.Run(t.Context(), args, &stdout, &stderr)
+		return code, stdout.String() + stderr.String()
+	}
+	for _, addr = range []string{":" + port, "0.0.0.0:" + port, "[::]:" + port, "127.0.0.1:" + port} {
+		if code, text := call("healthcheck"); code != program.Succeeded || text != "" {
+			t.Errorf("%s: %d %q", addr, code, text)
+		}
+	}
+	status, said = http.StatusServiceUnavailable, "NATS: away\ndatabase: away\n"
+	if code, text := call("healthcheck"); code != program.Failed || text != "thing: not ready: NATS: away; database: away\n" {
+		t.Errorf("not ready: %d %q", code, text)
+	}
+	if _, text := call("--help"); !strings.Contains(text, "thing healthcheck") {
+		t.Errorf("not in the help:\n%s", text)
+	}
+	server.Close()
+	if code, text := call("healthcheck"); code != program.Failed || strings.Count(text, "\n") != 1 {
+		t.Errorf("nobody there: %d %q", code, text)
+	}
+	p.Health = nil
+	if code, _ := call("healthcheck"); code != program.Misused {
+		t.Errorf("a program without: %d", code)
+	}
+}
+
+func TestACommandTakesOperands(t *testing.T) {
+	var got []string
+	p := program.Program{
+		Name: "thing", Config: &config{},
+		Commands: []program.Command{{Name: "read", Operands: "[--twice] FILE", Summary: "reads a file", Config: &struct{}{},
+			Parse: func(args []string) error {
+				if got = args; len(args) != 1 {
+					return errors.New("name one file")
+				}
+				return nil
+			},
+			Run: func(context.Context, io.Writer) error { return nil }}},
+	}
+	var stdout, stderr bytes.Buffer
+	if code := p.Run(t.Context(), []string{"read", "a.db"}, &stdout, &stderr); code != program.Succeeded || len(got) != 1 || got[0] != "a.db" {
+		t.Errorf("%d %q %s", code, got, &stderr)
+	}
+	if code := p.Run(t.Context(), []string{"read"}, &stdout, &stderr); code != program.Misused || stderr.String() != "thing: read: name one file\n" {
+		t.Errorf("%d %s", code, &stderr)
+	}
+	if p.Run(t.Context(), []string{"--help"}, &stdout, &stderr); !strings.Contains(stdout.String(), "thing read [--twice] FILE  reads a file") {
+		t.Errorf("not in the help:\n%s", &stdout)
 	}
 }
 

@@ -2,9 +2,12 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -31,12 +34,17 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Reveal returns the value itself.
 func (s Secret) Reveal() string { return string(s) }
 
+// Folder is the variable that names the folder of values: a mounted Kubernetes Secret, systemd's credentials, or the
+// secrets that an init step wrote.
+const Folder = "SECRETS_DIR"
+
 // checker is a configuration that can say what is wrong with it beyond the types of its fields.
 type checker interface{ Check() error }
 
 // Load fills spec, a pointer to a struct with envconfig tags, from the environment. Every variable NAME can be given
-// as NAME_FILE instead, a path to a file with the value; a trailing newline of it is dropped. An empty variable is one
-// that is not set. The error is one line
+// as NAME_FILE instead, a path to a file with the value; a trailing newline of it is dropped. All values that are
+// files may also lie in one folder, SECRETS_DIR, each in a file called NAME. An empty variable is one that is not set,
+// and so is an empty file of that folder. The error is one line
 // that names the variable, its value unless it is a secret, and what is allowed (the tag `allowed`).
 func Load(spec any) error {
 	if err := prepare(reflect.TypeOf(spec).Elem()); err != nil {
@@ -80,8 +88,11 @@ func prepare(t reflect.Type) error {
 // lookUp finds the value of a variable, or of the file that its NAME_FILE names.
 func lookUp(name string) (string, error) {
 	value, path := os.Getenv(name), os.Getenv(name+"_FILE")
-	if path == "" || strings.HasSuffix(name, "_FILE") {
+	if strings.HasSuffix(name, "_FILE") {
 		return value, nil
+	}
+	if path == "" {
+		return inFolder(os.Getenv(Folder), name, value)
 	}
 	if value != "" {
 		return "", fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
@@ -95,6 +106,26 @@ func lookUp(name string) (string, error) {
 		return "", fmt.Errorf("%s_FILE: %s is empty", name, path)
 	}
 	return value, nil
+}
+
+// inFolder finds the value in the file of that name, if there is one; else it is the variable's.
+func inFolder(folder, name, value string) (string, error) {
+	if folder == "" {
+		return value, nil
+	}
+	data, err := os.ReadFile(filepath.Join(folder, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return value, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", Folder, err)
+	}
+	found := strings.TrimRight(string(data), "\r\n")
+	// What an earlier part of the program found there is in the environment by now.
+	if found != "" && value != "" && found != value {
+		return "", fmt.Errorf("%s is set, and %s has a file of that name: keep one", name, Folder)
+	}
+	return cmp.Or(found, value), nil
 }
 
 // set also takes the file's variable away, so that a second part of the program finds the value as this one did.

@@ -87,6 +87,47 @@ func TestSecretsComeFromFiles(t *testing.T) {
 	}
 }
 
+// One folder holds what is secret, so that what is optional needs no variable that names a file which may be missing.
+func TestSecretsComeFromAFolder(t *testing.T) {
+	folder := t.TempDir()
+	t.Setenv(settings.Folder, folder)
+	put := func(name, value string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func() (withSecret, error) {
+		var s withSecret
+		return s, settings.Load(&s)
+	}
+	t.Setenv("TEST_TOKEN", "") // puts back what was there
+	t.Setenv("TEST_COUNT", "3")
+	if s, err := load(); err != nil || s.Token != "" || s.Count != 3 {
+		t.Errorf("an empty folder: %+v, %v", s, err)
+	}
+	put("TEST_TOKEN", "")
+	if s, err := load(); err != nil || s.Token != "" {
+		t.Errorf("an empty file: %+v, %v", s, err)
+	}
+	put("TEST_TOKEN", "hush\n")
+	for range 2 { // two parts of a program read the same variable
+		if s, err := load(); err != nil || s.Token.Reveal() != "hush" {
+			t.Errorf("a file: %q, %v", s.Token.Reveal(), err)
+		}
+	}
+	t.Setenv("TEST_TOKEN", "louder")
+	if _, err := load(); err == nil || err.Error() != "TEST_TOKEN is set, and SECRETS_DIR has a file of that name: keep one" {
+		t.Errorf("both: %v", err)
+	}
+	t.Setenv("TEST_TOKEN", "")
+	t.Setenv("TEST_TOKEN_FILE", filepath.Join(folder, "other"))
+	put("other", "by path")
+	if s, err := load(); err != nil || s.Token.Reveal() != "by path" {
+		t.Errorf("a path of its own: %q, %v", s.Token.Reveal(), err)
+	}
+}
+
 func TestBothOrNoFileIsRefused(t *testing.T) {
 	t.Setenv("TEST_TOKEN_FILE", filepath.Join(t.TempDir(), "absent"))
 	t.Setenv("TEST_TOKEN", "hush")

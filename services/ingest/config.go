@@ -45,6 +45,7 @@ func (c Config) Warnings() []string {
 type ProcessConfig struct {
 	Config
 	program.Logging
+	program.Draining
 	ListenAddr  string `envconfig:"LISTEN_ADDR" default:":8080" desc:"address for heartbeats"`
 	NATSURL     string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	Replicas    int    `envconfig:"NATS_REPLICAS" default:"1" allowed:"1, 3 or 5" desc:"servers of a NATS cluster that keep each stream: 1, 3 or 5"`
@@ -62,6 +63,9 @@ func (c ProcessConfig) Check() error {
 	}
 	if !bus.ReplicasAllowed(c.Replicas) {
 		return settings.Invalid("NATS_REPLICAS", c.Replicas, "1, 3 or 5")
+	}
+	if err := c.CheckDraining(); err != nil {
+		return err
 	}
 	return bus.CheckURL(c.NATSURL)
 }

@@ -1,7 +1,6 @@
 package notifier
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -219,6 +218,35 @@ func TestASilenceHoldsAndItsEndTellsWhatIsStillDown(t *testing.T) {
 	})
 }
 
+// While Telegram is away, people see the page and silence what they work on: nothing of it is told afterwards.
+func TestASilenceHoldsWhatWaitsAlready(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.add(t, "dc=home", names(0, 3)...)
+		w.add(t, "dc=lab", name(3))
+		sender := newScript(nil)
+		var off atomic.Bool
+		off.Store(true)
+		w.run(t, "a", unsteady{sender, off.Load}, nil)
+		w.set(t, node.Down, "no_screen", name(0)) // is in a notification that was tried
+		time.Sleep(10 * time.Second)
+		w.set(t, node.Down, "no_screen", names(1, 4)...)
+		time.Sleep(10 * time.Second)
+		w.silence(t, nodestore.ScopeLabel, "dc=home", 2*time.Hour)
+		time.Sleep(2 * time.Minute)
+		w.wantRecord(t, "1", "h", names(0, 3)...)
+		off.Store(false)
+		time.Sleep(10 * time.Minute)
+		wantTexts(t, sender.all(), []string{"<b>Gensyn node DOWN</b>", name(3)})
+		w.set(t, node.Up, "", name(1))
+		time.Sleep(2 * time.Hour)
+		wantTexts(t, sender.all()[1:], []string{
+			"<b>Gensyn: 2 DOWN</b>", "<code>" + name(0) + "</code> DOWN for 2 hours", "<code>" + name(2) + "</code> DOWN for 2 hours",
+		})
+		w.wantRecord(t, "1", "uu", name(1))
+		w.wantRecord(t, "1", "t", name(0), name(2), name(3))
+	})
+}
+
 func TestASilenceThatIsEndedEarlyTellsAtOnce(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
 		w.add(t, "", names(0, 300)...)
@@ -431,54 +459,6 @@ func TestRoutesSendToTheirChats(t *testing.T) {
 		} {
 			if got := strings.Join(told(chat), " "); got != want {
 				t.Errorf("chat %s was told of %s, want %s", chat, got, want)
-			}
-		}
-	})
-}
-
-// movable is a Sender whose chat becomes another.
-type movable struct {
-	*script
-	to atomic.Value
-}
-
-func (m *movable) MovedTo(chat string) string {
-	if to, ok := m.to.Load().(string); ok && to != chat {
-		return to
-	}
-	return ""
-}
-
-func (m *movable) SendFailure(ctx context.Context, n nodestore.Notification) (int64, error) {
-	return m.Send(ctx, n.Chat, fmt.Sprint("[", n.NodeID, n.Incident != 0, "]", n.Text), n.ReplyTo)
-}
-
-func TestAChatThatMovedIsToldThere(t *testing.T) {
-	inWorlds(t, func(t *testing.T, w *world) {
-		w.add(t, "", name(0), name(1))
-		sender := &movable{script: newScript(nil)}
-		a := w.run(t, "a", sender, nil)
-		w.set(t, node.Down, "no_screen", name(0))
-		time.Sleep(5 * time.Second)
-		sender.to.Store("-100555")
-		w.set(t, node.Up, "", name(0))
-		time.Sleep(5 * time.Second)
-		w.set(t, node.Down, "no_screen", name(0), name(1))
-		time.Sleep(5 * time.Second)
-		a.stop()
-		w.run(t, "b", sender, nil)
-		w.set(t, node.Up, "", name(0))
-		time.Sleep(5 * time.Second)
-		var chats []string
-		for _, m := range sender.all() {
-			chats = append(chats, m.chat)
-		}
-		if got, want := strings.Join(chats, " "), "1 1 -100555 -100555"; got != want {
-			t.Errorf("sent to %s, want %s", got, want)
-		}
-		for i, m := range sender.all() {
-			if got, want := strings.HasPrefix(m.html, "["+name(0)+"true]"), i == 0; got != want {
-				t.Errorf("message %d is one node's failure: %v\n%s", i, got, m.html)
 			}
 		}
 	})

@@ -186,7 +186,7 @@ func TestActing(t *testing.T) {
 				t.Error("it is still there")
 			}
 			log := actionsOf(t, a.store)
-			if got := kinds(log); got != "delete acknowledge unsilence silence note threshold name sign_in" {
+			if got := kindsOf(log); got != "delete acknowledge unsilence silence note threshold name sign_in" {
 				t.Errorf("audit log: %s", got)
 			}
 			for _, x := range log[:len(log)-1] {

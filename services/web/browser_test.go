@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -144,6 +143,12 @@ func accept(lang string) chromedp.Action[chromedp.Void] {
 // serve shows a store at an address.
 func serve(t *testing.T, store *fakeStore, change ...func(o *Options)) string {
 	t.Helper()
+	_, url := serveService(t, store, change...)
+	return url
+}
+
+func serveService(t *testing.T, store *fakeStore, change ...func(o *Options)) (*Service, string) {
+	t.Helper()
 	service := newService(t, store, append([]func(*Options){realTime}, change...)...)
 	server := httptest.NewServer(service.Handler())
 	t.Cleanup(func() {
@@ -151,7 +156,7 @@ func serve(t *testing.T, store *fakeStore, change ...func(o *Options)) string {
 		server.Close()
 	})
 	running(t, service)
-	return server.URL
+	return service, server.URL
 }
 
 // hostile are texts that are markup, script or worse wherever they are not escaped.
@@ -236,7 +241,7 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 		f.events = append(f.events, transition(1, "zulu", node.Down))
 	})
 	b.until(`document.body.textContent.includes("zulu")`)
-	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo charlie delta zulu echo alpha" {
+	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo zulu charlie delta echo alpha" {
 		t.Errorf("order %s", order)
 	}
 	b.until(`document.title === "(4) Gensyn Nodes" && document.getElementById("say").textContent.includes("2 down")`)
@@ -324,70 +329,4 @@ func TestBrowserFitsAPhone(t *testing.T) {
 		}
 	}
 	b.clean()
-}
-
-// TestBrowserScreenshots writes pictures to look at, when SCREENSHOTS names a directory; it always renders them.
-func TestBrowserScreenshots(t *testing.T) {
-	t.Parallel()
-	url := serve(t, busy())
-	empty := serve(t, newFakeStore(), func(o *Options) { o.AgentHint = true })
-	dead := newFakeStore()
-	dead.err = context.DeadlineExceeded
-	broken := serve(t, dead)
-	b := newBrowser(t)
-	dir := os.Getenv("SCREENSHOTS")
-	for _, shot := range []struct {
-		name, url, scheme string
-		width             int64
-	}{
-		{"desktop-light-en", url, "light", 1280}, {"desktop-dark-ru", url + "/?lang=ru", "dark", 1280},
-		{"phone-light-ru", url + "/?lang=ru&q=gpu-1", "light", 360}, {"phone-dark-en", url + "/?q=gpu-2", "dark", 360},
-		{"tablet-light-en", url + "/?q=1", "light", 800},
-		{"empty-light-en", empty, "light", 1280}, {"empty-phone-dark-ru", empty + "/?lang=ru", "dark", 360},
-		{"broken-light-en", broken, "light", 1280}, {"filtered-light-en", url + "/?q=nothing", "light", 1280},
-	} {
-		b.run(prefer(shot.scheme), size(shot.width, 900), chromedp.Navigate(shot.url), chromedp.WaitReady(chromedp.CSS("#live")))
-		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(picture) == 0 {
-			t.Fatalf("%s: no picture", shot.name)
-		}
-		if dir == "" {
-			continue
-		}
-		if err := os.WriteFile(dir+"/"+shot.name+".png", picture, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// busy is a monitor of thirty nodes on a bad day.
-func busy() *fakeStore {
-	now := time.Now()
-	before := func(d time.Duration) node.Stamp { return node.Stamp(now.Add(-d).UnixNano()) }
-	store := newFakeStore()
-	for i := range 30 {
-		n := node.Node{
-			ID: fmt.Sprintf("gpu-%02d-gensyn", i), IP: fmt.Sprintf("203.0.113.%d", 10+i), State: node.Up,
-			Meta: []string{"", "RTX 4090, Hetzner", "A100 ×2, rack 4"}[i%3], Heard: before(time.Duration(i*2) * time.Second), Since: before(9 * time.Hour),
-		}
-		switch i {
-		case 3:
-			n.State, n.Reason, n.Evidence, n.Since = node.Down, "port_closed_3000", "dial tcp 127.0.0.1:3000: connect: connection refused", before(7*time.Minute)
-		case 11:
-			n.State, n.Reason, n.Heard, n.Since, n.Name = node.Lost, node.ReasonSilent, before(26*time.Hour), before(26*time.Hour-3*time.Minute), "Old miner in the cellar"
-		case 17:
-			n.State, n.Reason, n.Since, n.IP = node.Down, "no_screen_no_proc", before(40*time.Second), "2001:db8:85a3::8a2e:370:7334"
-		case 21:
-			n.State, n.Reason, n.Evidence, n.Since = node.Degraded, "gpu_hot", "GPU 0: 91 °C, throttled", before(12*time.Minute)
-		}
-		store.nodes = append(store.nodes, n)
-	}
-	doubleSome(store)
-	store.status.Chats[0].LastError = "the bot was blocked by the user"
-	store.status.Chats[0].Waiting = 2
-	store.status.Chats[0].Oldest = now.Add(-7 * time.Minute)
-	return store
 }

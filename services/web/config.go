@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -114,9 +115,13 @@ func checkLogin(username, password settings.Secret) error {
 type ProcessConfig struct {
 	Config
 	program.Logging
+	program.Draining
 	ListenAddr  string          `envconfig:"LISTEN_ADDR" default:":8080" desc:"address of the page and the API"`
 	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database; several hosts: …@a,b/database?target_session_attrs=read-write"`
 	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	NATSCreds   string          `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string          `envconfig:"METRICS_ADDR" default:"127.0.0.1:9104" desc:"address of /metrics, /healthz and /readyz"`
 }
+
+// Check says what is not allowed.
+func (c ProcessConfig) Check() error { return cmp.Or(c.Config.Check(), c.CheckDraining()) }

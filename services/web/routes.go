@@ -28,7 +28,7 @@ func (s *Service) routes() http.Handler {
 	// Who is asked to sign in needs the files, too.
 	r.Get("/static/{name}", open("static", s.assets.serve))
 	r.Head("/static/{name}", open("static", s.assets.serve))
-	get(nodesPath, "nodes", s.getNodes)
+	s.apiRoutes(get)
 	s.accessRoutes(r, open)
 	r.NotFound(closed("other", func(w http.ResponseWriter, _ *http.Request) {
 		detail(w, http.StatusNotFound, "Not Found")

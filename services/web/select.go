@@ -1,54 +1,37 @@
 package web
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"strings"
+	"errors"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// rank is the place of a state on the page: what does not work comes first.
-func rank(s node.State) int {
-	switch s {
-	case node.Up:
-		return 2
-	case node.Degraded:
-		return 1
-	default:
-		return 0
-	}
+// nodeOrders are the orders of the table as the store knows them.
+var nodeOrders = map[string]nodestore.NodeQuery{
+	"":      {Order: nodestore.OrderWorst},
+	"id":    {Order: nodestore.OrderID},
+	"since": {Order: nodestore.OrderSince, Reverse: true},
+	"heard": {Order: nodestore.OrderHeard},
 }
 
-func (s *Service) selectNodes(ctx context.Context, l look) (out []node.Node, next string, err error) {
-	snap, err := s.view.get(ctx)
+// selectNodes returns the nodes of one page, and the place after which the next one begins, "" when there is none. A
+// place that somebody made up is the beginning.
+func (s *Service) selectNodes(ctx context.Context, l look) (nodes []node.Node, next string, err error) {
+	q := nodeOrders[l.order]
+	q.States, q.Search, q.After, q.Limit = l.states, l.search, l.after, pageRows+1
+	nodes, err = s.Store.Nodes(ctx, q)
+	if errors.Is(err, nodestore.ErrAfter) {
+		q.After = ""
+		nodes, err = s.Store.Nodes(ctx, q)
+	}
 	if err != nil {
 		return nil, "", err
 	}
-	matches := l.matcher()
-	for i := range snap.nodes {
-		if matches(&snap.nodes[i]) {
-			out = append(out, snap.nodes[i])
-		}
+	if len(nodes) > pageRows {
+		nodes = nodes[:pageRows]
+		next = q.Order.Key(&nodes[pageRows-1])
 	}
-	slices.SortStableFunc(out, func(a, b node.Node) int {
-		switch l.order {
-		case "since":
-			return cmp.Or(cmp.Compare(b.Since, a.Since), strings.Compare(a.ID, b.ID))
-		case "heard":
-			return cmp.Or(cmp.Compare(b.Heard, a.Heard), strings.Compare(a.ID, b.ID))
-		case "id":
-			return strings.Compare(a.ID, b.ID)
-		}
-		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), strings.Compare(a.ID, b.ID))
-	})
-	if i := slices.IndexFunc(out, func(n node.Node) bool { return n.ID == l.after }); i >= 0 {
-		out = out[i+1:]
-	}
-	if len(out) > pageRows {
-		out = out[:pageRows]
-		next = out[pageRows-1].ID
-	}
-	return out, next, nil
+	return nodes, next, nil
 }

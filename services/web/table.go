@@ -60,6 +60,7 @@ type row struct {
 	HeardMs, SinceMs   int64
 	Age, Since         string
 	Doubled, Senders   string // what is to be said of several senders, and their addresses
+	Bar                bar
 	reported
 }
 
@@ -92,10 +93,13 @@ func (s *Service) tableData(ctx context.Context, w *words, l look, root, base st
 		d.Begin = s.beginData(w, base)
 	}
 	for i := range nodes {
-		row := newRow(l.viewer.show(&nodes[i]), w, root, at)
+		row := newRow(&nodes[i], w, root, at)
 		d.HasRound = d.HasRound || row.Round != "" || row.Phase != ""
 		d.HasGPU = d.HasGPU || row.GPU != "" || row.GPUName != ""
 		d.Rows = append(d.Rows, row)
+	}
+	if err := s.drawBars(ctx, w, d.Rows, at); err != nil {
+		return nil, err
 	}
 	if l.after != "" {
 		d.First = l.withAfter("").link()
@@ -104,6 +108,30 @@ func (s *Service) tableData(ctx context.Context, w *words, l look, root, base st
 		d.Next = l.withAfter(next).link()
 	}
 	return d, nil
+}
+
+// drawBars draws how the nodes of a page did in the last thirty days.
+func (s *Service) drawBars(ctx context.Context, w *words, rows []row, at *standing) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	cuts := edges(at.at, 30, 24*time.Hour)
+	turns, err := s.Store.Transitions(ctx, ids, cuts[0])
+	if err != nil {
+		return err
+	}
+	spans, err := s.spans.get(ctx)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		rows[i].Bar = newBar(w, node.UptimeBetween(turns[id], at.unobserved(spans), cuts))
+	}
+	return nil
 }
 
 func total(counts map[node.State]int) (n int) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 	"github.com/gensyn-monitor/gensyn-monitor/services/web/access"
@@ -66,6 +67,8 @@ type Service struct {
 	standing *view[*standing]
 	cache    *cache
 	hub      *hub
+	spans    *view[[]node.Span] // of the last 90 days
+	traffic  traffic
 	assets   assets
 	pages    pages
 	metrics  metrics
@@ -91,6 +94,7 @@ func New(o Options) (*Service, error) {
 	if err := checkLogin(o.Username, o.Password); err != nil {
 		return nil, err
 	}
+	o.Store = modestStore{o.Store}
 	if o.SiteTitle == "" {
 		o.SiteTitle = "Gensyn Nodes"
 	}
@@ -99,6 +103,9 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{Options: o, metrics: newMetrics(o.Metrics)}
 	s.view, s.standing, s.cache = newView(s.read, o.Now), newView(s.readStanding, o.Now), newCache(o.Now)
+	s.spans = newView(func(ctx context.Context) ([]node.Span, error) {
+		return o.Store.BlindSpans(ctx, node.Stamp(o.Now().Add(-longestWindow).UnixNano()))
+	}, o.Now)
 	s.hub = newHub(func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error) {
 		return o.Store.Events(ctx, "", limit)
 	})
@@ -158,6 +165,7 @@ func (s *Service) Wake() {
 func (s *Service) forget() {
 	s.view.forget()
 	s.standing.forget()
+	s.spans.forget()
 	s.cache.forget()
 }
 
@@ -188,7 +196,7 @@ func (s *Service) ping(ctx context.Context) error {
 func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	start := s.Now()
 	skew := s.measureSkew(ctx)
-	snap, err := readSnapshot(ctx, s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
+	snap, err := readSnapshot(forAll(ctx), s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
 	if err == nil {
 		snap.skew = skew
 	}

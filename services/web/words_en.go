@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -18,7 +19,7 @@ var english = words{
 	Sort: "Order", First: "First page", Next: "Next page", Pages: "Pages",
 	Gone: "There is nothing here", GoneHow: "The node was deleted, or the address is wrong.", Back: "To all nodes",
 
-	Orders: []string{"worst first", "by ID", "changed last", "heard last"},
+	Orders: []string{"worst first", "by ID", "changed last", "longest silent"},
 
 	States: map[node.State]string{node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST"},
 
@@ -46,10 +47,12 @@ var english = words{
 	NoNotifier: "No notifier is running: nobody is told when a node stops.",
 	API:        "The same as JSON",
 
-	Units: [4]string{"s", "min", "h", "d"},
+	Units: unitsEn,
 	Long: [4]func(int) string{
 		forms("second", "seconds"), forms("minute", "minutes"), forms("hour", "hours"), forms("day", "days"),
 	},
+
+	Node: englishNode, Incident: englishIncident, Mon: englishMonitor, Whys: englishWhys,
 
 	summary: func(counts map[node.State]int) string {
 		var parts []string
@@ -89,4 +92,16 @@ var english = words{
 		return fmt.Sprintf("%d %s not stored, because there are MAX_NODES nodes already.", n,
 			forms("heartbeat of an unknown node was", "heartbeats of unknown nodes were")(int(n)))
 	},
+	event:        eventEn,
+	ago:          func(d time.Duration) string { return unitsEn.short(d) + " ago" },
+	since:        func(span string) string { return "in the last " + span },
+	foundLater:   func(late string) string { return "found " + late + " later" },
+	acknowledged: func(by, at string) string { return "Taken care of by " + by + " since " + at },
+	served:       func(share string) string { return "served " + share + " of the observed time" },
+	chartLabel: func(name, last, least, most string) string {
+		return name + ": " + last + ", from " + least + " to " + most
+	},
+	perSecond: func(rate float64) string { return strconv.FormatFloat(rate, 'f', 1, 64) + " a second" },
+	epoch:     func(n int64) string { return "stream epoch " + strconv.FormatInt(n, 10) },
+	ofMost:    func(most int64) string { return "of at most " + grouped(most, ",") },
 }

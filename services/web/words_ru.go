@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -18,7 +19,7 @@ var russian = words{
 	Sort: "Порядок", First: "Первая страница", Next: "Следующая страница", Pages: "Страницы",
 	Gone: "Здесь ничего нет", GoneHow: "Узел удалён, или адрес неверен.", Back: "Ко всем узлам",
 
-	Orders: []string{"сначала худшие", "по ID", "последние изменения", "последние сигналы"},
+	Orders: []string{"сначала худшие", "по ID", "последние изменения", "дольше молчат"},
 
 	States: map[node.State]string{
 		node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ",
@@ -48,11 +49,13 @@ var russian = words{
 	NoNotifier: "Notifier не запущен: об остановке узла никто не узнает.",
 	API:        "То же в JSON",
 
-	Units: [4]string{"с", "мин", "ч", "д"},
+	Units: unitsRu,
 	Long: [4]func(int) string{
 		formsRu("секунду", "секунды", "секунд"), formsRu("минуту", "минуты", "минут"),
 		formsRu("час", "часа", "часов"), formsRu("день", "дня", "дней"),
 	},
+
+	Node: russianNode, Incident: russianIncident, Mon: russianMonitor, Whys: russianWhys,
 
 	summary: func(counts map[node.State]int) string {
 		var parts []string
@@ -96,6 +99,20 @@ var russian = words{
 			formsRu("сохранён", "сохранены", "сохранено")(int(n)), n,
 			formsRu("сигнал неизвестного узла", "сигнала неизвестных узлов", "сигналов неизвестных узлов")(int(n)))
 	},
+	event:        eventRu,
+	ago:          func(d time.Duration) string { return unitsRu.short(d) + " назад" },
+	since:        func(span string) string { return "за " + span },
+	foundLater:   func(late string) string { return "обнаружено на " + late + " позже" },
+	acknowledged: func(by, at string) string { return "Занимается " + by + ", с " + at },
+	served:       func(share string) string { return "в работе " + share + " времени наблюдения" },
+	chartLabel: func(name, last, least, most string) string {
+		return name + ": " + last + ", от " + least + " до " + most
+	},
+	perSecond: func(rate float64) string {
+		return strings.Replace(strconv.FormatFloat(rate, 'f', 1, 64), ".", ",", 1) + " в секунду"
+	},
+	epoch:  func(n int64) string { return "эпоха потока " + strconv.FormatInt(n, 10) },
+	ofMost: func(most int64) string { return "не более " + grouped(most, "\u00a0") },
 }
 
 // stateNounsRu stand before a number, where the badge's word would not.

@@ -15,16 +15,32 @@ import (
 
 func TestNoWordIsMissing(t *testing.T) {
 	for _, w := range []*words{&english, &russian} {
-		v := reflect.ValueOf(*w)
-		for i := range v.NumField() {
-			if v.Field(i).IsZero() {
-				t.Errorf("%s: %s is empty", w.Lang, v.Type().Field(i).Name)
-			}
-		}
+		noZero(t, w.Lang, reflect.ValueOf(*w))
 		for _, s := range states {
 			if w.States[s] == "" {
 				t.Errorf("%s: no word for %s", w.Lang, s)
 			}
+		}
+		for _, why := range whys {
+			if w.Whys[why] == "" {
+				t.Errorf("%s: no word for %s", w.Lang, why)
+			}
+		}
+		if len(w.Orders) != len(orders) || len(w.Node.Windows) != 4 {
+			t.Errorf("%s: %v %v", w.Lang, w.Orders, w.Node.Windows)
+		}
+	}
+}
+
+func noZero(t *testing.T, name string, v reflect.Value) {
+	t.Helper()
+	for i := range v.NumField() {
+		field := name + "." + v.Type().Field(i).Name
+		switch {
+		case v.Field(i).IsZero():
+			t.Errorf("%s is empty", field)
+		case v.Field(i).Kind() == reflect.Struct:
+			noZero(t, field, v.Field(i))
 		}
 	}
 }

@@ -9,14 +9,10 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
@@ -53,14 +49,15 @@ type store struct {
 
 // Open connects to the database at url, postgres://user:password@host:port/name, or of several servers the writable one
 // (postgres://user:password@a:5432,b:5432/name?target_session_attrs=read-write), also after a failover; and brings its schema up to date;
-// several programs may do so together. It does not wait for a database that is away: ErrUnavailable then.
+// several programs may do so together. A role that may make no tables leaves that to others, and gets ErrUnavailable until
+// they have; roles with rights of their own are in rights.go. It does not wait for a database that is away: ErrUnavailable then.
 // ErrNewerSchema when a newer program migrated it. The url is a secret and no part of any error.
 func Open(ctx context.Context, url string, o Options) (nodestore.Store, error) {
 	config, err := parse(url, o)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	if err := migrate(ctx, config.ConnConfig); err != nil {
+	if err := prepare(ctx, config.ConnConfig); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
@@ -105,25 +102,6 @@ func setUp(statementTimeout string) func(context.Context, *pgx.Conn) error {
 		_, err := c.Exec(ctx, session+statementTimeout)
 		return err
 	}
-}
-
-// migrate uses a connection of its own: a migration may take longer than a query may.
-func migrate(ctx context.Context, config *pgx.ConnConfig) error {
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(setUp(migrating)))
-	defer db.Close()
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60))
-	if err != nil {
-		return err
-	}
-	err = standardsql.Migrate(ctx, goose.DialectPostgres, db, dir, goose.WithSessionLocker(locker))
-	if errors.Is(err, nodestore.ErrNewerSchema) {
-		return err
-	}
-	return domain(ctx, err)
 }
 
 // Close ends all connections. It may be called more than once.

@@ -30,6 +30,7 @@ func main() {
 		Name:    "evaluator",
 		Summary: "folds heartbeats into node states and events, kept in Postgres.",
 		Config:  &cfg,
+		Health:  func() string { return cfg.MetricsAddr },
 		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -67,7 +68,7 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 		defer store.Close()
 		service, err := evaluator.New(evaluator.Options{
 			ID: id, Stream: evaluator.FromBus(nats), Store: store, Settings: cfg.Settings(),
-			Limits: bus.StreamLimits{Replicas: cfg.Replicas}, HistoryDays: cfg.HistoryDays, Log: log, Metrics: registry,
+			Limits: bus.StreamLimits{Replicas: cfg.Replicas}, HistoryDays: cfg.HistoryDays, SamplesDays: cfg.SamplesDays, Log: log, Metrics: registry,
 		})
 		if err != nil {
 			return err

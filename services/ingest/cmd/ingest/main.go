@@ -27,6 +27,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Name:    "ingest",
 		Summary: "takes heartbeats over HTTP and stores them in NATS JetStream.",
 		Config:  &cfg,
+		Health:  func() string { return cfg.MetricsAddr },
 		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
 	}.Run(ctx, args, stdout, stderr)
 }

@@ -64,13 +64,12 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 	}
 	log.Info().Stringer("addr", server.Addr()).Stringer("metrics", ops.Addr()).Str("version", telemetry.Version()).
 		Msg("taking heartbeats")
-	return lifecycle.Run(ctx, stopGrace,
+	return lifecycle.Run(ctx, stopGrace+cfg.Linger(),
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
 		lifecycle.Service{Name: "streams", Run: ensureStreams(nats, cfg.Replicas, log)},
 		lifecycle.Service{Name: "publisher", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
-			defer context.AfterFunc(ctx, func() { health.Drain(); service.Drain() })()
-			return server.Run(ctx)
+			return server.RunBehindProxy(ctx, health, cfg.Linger(), service.Drain)
 		}},
 	)
 }
@@ -80,7 +79,7 @@ func front(health *httpserver.Health, service *ingest.Service) http.Handler {
 	r := chi.NewRouter()
 	health.Mount(r)
 	r.Handle("/*", service.Handler())
-	return r
+	return health.Closing(r)
 }
 
 // ensureStreams makes the streams as soon as NATS is there, and again should they be gone. What is wrong with them is

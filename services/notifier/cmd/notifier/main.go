@@ -32,6 +32,7 @@ func main() {
 		Name:     "notifier",
 		Summary:  "tells people of node events through Telegram.",
 		Config:   &cfg,
+		Health:   func() string { return cfg.MetricsAddr },
 		Serve:    func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log) },
 		Commands: []program.Command{notifier.CheckCommand("test")},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -22,11 +22,13 @@ func main() {
 		Name:    "web",
 		Summary: "shows the nodes as a page and as JSON.",
 		Config:  &cfg,
+		Health:  func() string { return cfg.MetricsAddr },
 		Serve: func(ctx context.Context, log zerolog.Logger) error {
 			return serve(ctx, cfg, log, func(ctx context.Context) (nodestore.Store, error) {
 				return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 			})
 		},
+		Commands: []program.Command{importCommand()},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

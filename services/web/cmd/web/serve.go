@@ -46,6 +46,11 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 		return fmt.Errorf("listen for events: %w", err)
 	}
 	defer unsubscribe()
+	deafen, err := nats.OnBatch(service.Batch)
+	if err != nil {
+		return fmt.Errorf("listen for batches: %w", err)
+	}
+	defer deafen()
 
 	health := httpserver.NewHealth(service.Checks()...)
 	server, err := httpserver.New(cfg.ListenAddr, front(health, service), log)
@@ -59,13 +64,12 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	}
 	log.Info().Stringer("addr", server.Addr()).Stringer("metrics", ops.Addr()).Str("version", telemetry.Version()).
 		Msg("showing nodes")
-	return lifecycle.Run(ctx, stopGrace,
+	return lifecycle.Run(ctx, stopGrace+cfg.Linger(),
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
 		lifecycle.Service{Name: "store", Run: func(ctx context.Context) error { return store.run(ctx, log) }},
 		lifecycle.Service{Name: "web", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
-			defer context.AfterFunc(ctx, health.Drain)()
-			return server.Run(ctx)
+			return server.RunBehindProxy(ctx, health, cfg.Linger(), nil)
 		}},
 	)
 }
@@ -75,5 +79,5 @@ func front(health *httpserver.Health, service *web.Service) http.Handler {
 	r := chi.NewRouter()
 	health.Mount(r)
 	r.Handle("/*", service.Handler())
-	return r
+	return health.Closing(r)
 }
