@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"encoding/json"
 
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
@@ -31,9 +33,44 @@ func (m modestStore) Nodes(ctx context.Context, q nodestore.NodeQuery) ([]node.N
 	q.NoAddresses = true
 	nodes, err := m.Reader.Nodes(ctx, q)
 	for i := range nodes {
-		nodes[i] = *Viewer{}.show(&nodes[i])
+		shown := *Viewer{}.show(&nodes[i])
+		shown.Metrics, shown.Workload = publicMetrics(nodes[i].Metrics), publicWorkload(nodes[i].Workload)
+		nodes[i] = shown
 	}
 	return nodes, err
+}
+
+// publicMetrics are those that an agent of this project sends, but for paths: other agents may send whatever they like.
+func publicMetrics(text string) string {
+	var m contract.Metrics
+	if text == "" || json.Unmarshal([]byte(text), &m) != nil {
+		return ""
+	}
+	if m.Disk != nil {
+		m.Disk.Path = ""
+	}
+	return encoded(m)
+}
+
+// publicWorkload is likewise what is known of the node's work, but for where it is and who keeps it running.
+func publicWorkload(text string) string {
+	var w contract.Workload
+	if text == "" || json.Unmarshal([]byte(text), &w) != nil {
+		return ""
+	}
+	w.Dir, w.Supervisor, w.OnDown = "", "", nil
+	if w.Disk != nil {
+		w.Disk.Path = ""
+	}
+	return encoded(w)
+}
+
+func encoded(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return hideAddresses(string(data))
 }
 
 // Events implements nodestore.Reader.

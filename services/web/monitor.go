@@ -56,7 +56,7 @@ func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 	words := language(r)
 	s.show(w, r, page{
 		nav: "monitor", title: words.Monitor, live: "monitor.html",
-		above: "monitor-above.html", aboveData: goneData{words, root(r)},
+		above: "monitor-above.html", aboveData: goneData{W: words, Root: root(r)},
 		data: func(ctx context.Context, at *standing) (any, error) {
 			spans, err := s.spans.get(ctx)
 			if err != nil {

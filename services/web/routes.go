@@ -25,10 +25,10 @@ func (s *Service) routes() http.Handler {
 		r.Head(path, closed(route, h))
 	}
 	s.pageRoutes(get)
+	s.apiRoutes(get)
 	// Who is asked to sign in needs the files, too.
 	r.Get("/static/{name}", open("static", s.assets.serve))
 	r.Head("/static/{name}", open("static", s.assets.serve))
-	s.apiRoutes(get)
 	s.accessRoutes(r, open)
 	r.NotFound(closed("other", func(w http.ResponseWriter, _ *http.Request) {
 		detail(w, http.StatusNotFound, "Not Found")

@@ -91,7 +91,7 @@ func TestTokensAreMadeListedAndRevoked(t *testing.T) {
 		t.Errorf("ingest sees %v", got)
 	}
 	wantText(t, a.v.get("/tokens?done=revoke"), "The token is revoked.", "revoked 20")
-	if got := kindsOf(actionsOf(t, a.store)); got != "revoke revoke token token sign_in" {
+	if got := kindsOfActions(actionsOf(t, a.store)); got != "revoke revoke token token sign_in" {
 		t.Errorf("audit log: %s", got)
 	}
 }

@@ -55,7 +55,7 @@ func (v Viewer) show(n *node.Node) *node.Node {
 	shown := *n
 	shown.IP, shown.Senders = "", ""
 	shown.Meta, shown.Evidence = hideAddresses(n.Meta), hideAddresses(n.Evidence)
-	shown.Metrics, shown.Workload = hideAddresses(n.Metrics), hideAddresses(n.Workload)
+	shown.Metrics, shown.Workload = "", ""
 	return &shown
 }
 

@@ -27,11 +27,11 @@ const searchedByAll = `lower(id || '
 // search looks for a text. One of ASCII is left to the database; of others only matches knows upper and lower case, as
 // both engines must agree on it, and the database finds what has the first of their letters at all.
 func (s *selection) search(search string, noAddresses bool) {
+	want := strings.ToLower(Clean(search))
 	in := searched
 	if noAddresses {
 		in = searchedByAll
 	}
-	want := strings.ToLower(Clean(search))
 	switch {
 	case want == "":
 	case sought(want):
