@@ -36,7 +36,7 @@ var statusEnglish = statusWords{
 	States:   map[node.State]string{node.Up: "up", node.Degraded: "degraded", node.Down: "down", node.Lost: "lost"},
 	Title:    "Status",
 	NotKnown: "How the nodes are is not known right now",
-	Open:     "Not up now", Lasts: "for", AsOf: "As of", Counts: "Nodes by state",
+	Open:     "Incidents now", Lasts: "for", AsOf: "As of", Counts: "Nodes by state",
 	count: func(t tally) string { return fmt.Sprintf("%d of %d up", t.serving, t.all) },
 	headline: func(t tally) string {
 		switch down := t.all - t.serving; {
@@ -59,7 +59,7 @@ var statusRussian = statusWords{
 	States:   map[node.State]string{node.Up: "работает", node.Degraded: "сбоит", node.Down: "не работает", node.Lost: "нет связи"},
 	Title:    "Состояние",
 	NotKnown: "Сейчас неизвестно, как работают узлы",
-	Open:     "Сейчас не работают", Lasts: "уже", AsOf: "По состоянию на", Counts: "Узлы по состояниям",
+	Open:     "Инциденты сейчас", Lasts: "уже", AsOf: "По состоянию на", Counts: "Узлы по состояниям",
 	count: func(t tally) string {
 		return fmt.Sprintf("%s %d из %d", formsRu("работает", "работают", "работают")(t.serving), t.serving, t.all)
 	},
