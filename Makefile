@@ -4,11 +4,12 @@ SHELL := /bin/bash
 MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
+VERSION ?= dev
 # HTTP/2 is a seventh of the agent, and one small request a minute has no use for it.
 AGENT := -tags nethttpomithttp2 -ldflags "-s -w"
 
 .PHONY: rules packages release-check vuln k8s-check e2e-k8s e2e-systemd
-.PHONY: help test deps vet lint race chaos faults reliability apart dev build fuzz clean
+.PHONY: help test deps vet lint race bench chaos faults reliability apart dev build images e2e-compose fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -46,6 +47,9 @@ faults: deps ## one fault at a time, more rounds than in test; clocks that step,
 chaos: deps ## replicas under random faults: make chaos MINUTES=10
 	CHAOS_MINUTES=$(or $(MINUTES),5) go test -race -v -timeout 0 -run TestChaos ./e2e/chaos
 
+bench: deps ## what it costs, measured: make bench PARTS="ingest pipeline" (10 minutes a run of all)
+	go run ./bench/cmd/bench $(PARTS)
+
 dev: deps ## everything as separate programs on a private NATS and Postgres, for trying by hand
 	go build -o bin/dev ./e2e/cmd/dev
 	exec bin/dev
@@ -53,6 +57,14 @@ dev: deps ## everything as separate programs on a private NATS and Postgres, for
 build: ## all programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./standalone ./services/*/cmd/*
 	CGO_ENABLED=0 go build -trimpath $(AGENT) -o bin/ ./agent/cmd/gensyn-agent
+
+images: ## container images of all programs, gensyn-monitor/<program>:$(VERSION)
+	docker=$$(tools/containers/prepare.sh); eval "$$docker"; for s in ingest evaluator notifier web standalone agent; do \
+	  docker buildx build -q --load --build-arg SERVICE=$$s --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) -t gensyn-monitor/$$s:$(VERSION) .; done
+
+e2e-compose: images ## the compose deployment: started, updated, killed, restored (some minutes)
+	docker=$$(tools/containers/prepare.sh); eval "$$docker"; go test -v -count=1 -timeout 15m ./e2e/compose
 
 fuzz: ## fuzz the decoders, 30 seconds each
 	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
@@ -82,7 +94,7 @@ rules: bin/promtool ## alert rules: read, and tried on made-up worlds; the dashb
 	go run ./e2e/cmd/panels deploy/grafana/dashboard.json | bin/promtool check rules --lint=none /dev/stdin
 
 packages: bin/nfpm ## .deb and .rpm of standalone and the agent into build/packages: make packages VERSION=1.2.3
-	deploy/systemd/packages/build.sh $(or $(VERSION),0.0.0) build/packages
+	deploy/systemd/packages/build.sh $(VERSION:dev=0.0.0) build/packages
 
 e2e-systemd: packages ## installs the packages under a real systemd and tries what its README says; needs root
 	deploy/systemd/e2e.sh build/packages

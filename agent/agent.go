@@ -37,7 +37,6 @@ type Options struct {
 	Boot    func() (id string, seq int64)              // nil: unknown
 	State   *State                                     // nil: nothing is kept
 	OnDown  *ondown.Command                            // runs Config.OnDown; nil: it does not run
-	Mask    func(text string) string                   // hides secrets; nil: nothing is hidden
 	Rest    func()                                     // called before each wait for the next heartbeat; nil: nothing
 	Log     *log.Logger                                // nil: stderr
 	Now     func() time.Time                           // nil: time.Now
@@ -77,9 +76,6 @@ func New(o Options) *Agent {
 	if o.State == nil {
 		o.State, _ = OpenState("") // keeps nothing, so it cannot fail
 	}
-	if o.Mask == nil {
-		o.Mask = func(text string) string { return text }
-	}
 	if o.Rest == nil {
 		o.Rest = func() {}
 	}
@@ -91,6 +87,7 @@ func New(o Options) *Agent {
 // Run reports at once and then every interval until ctx ends. Troubles are logged, never returned.
 func (a *Agent) Run(ctx context.Context) {
 	a.watchDown()
+	a.Rest() // what it took to begin is not needed while the first heartbeat is sent
 	for gap := a.firstGap(); ctx.Err() == nil; gap = a.stray(a.Config.Interval, jitter) {
 		begun := a.Now()
 		// Troubles are in the journal.

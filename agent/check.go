@@ -69,6 +69,9 @@ func (p *parts) checkServers(ctx context.Context, now func() time.Time) []probe.
 		if err != nil {
 			f.Verdict = probe.VerdictFailed
 			f.Saw, f.Mend = splitAdvice(err.Error())
+			if failure, ok := errors.AsType[*SendError](err); ok && failure.Status == 0 && f.Mend == "" {
+				f.Mend = mendUnreached
+			}
 		}
 		out = append(out, f)
 		if offset, ok := c.Offset(); ok {
@@ -77,6 +80,10 @@ func (p *parts) checkServers(ctx context.Context, now func() time.Time) []probe.
 	}
 	return out
 }
+
+// mendUnreached is what to do when there was no answer at all.
+const mendUnreached = "see whether the monitor runs, SERVER_URL is right as seen from this machine (0.0.0.0 is no address to ask), " +
+	"and no firewall between refuses its port"
 
 // splitAdvice separates what an error says from what to do about it.
 func splitAdvice(text string) (saw, mend string) {

@@ -33,15 +33,17 @@ type SendError struct {
 	Status     int           // of the answer, 0 when there was none
 	Retry      bool          // whether trying again soon may help
 	RetryAfter time.Duration // how long the server asks to wait, 0 when it does not say
+	monitor    bool          // whether it is the answer of a monitor
 }
 
 func (e *SendError) Error() string { return e.Text }
 
-// elsewhere reports whether another address may take what this one did not: it is not about the heartbeat itself.
+// elsewhere reports whether another address may take what this one did not: it is not a monitor's word about the
+// heartbeat itself. What stands before a monitor, such as a firewall, refuses with the same statuses.
 func (e *SendError) elsewhere() bool {
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
-		return false
+		return !e.monitor
 	}
 	return true
 }
@@ -80,11 +82,14 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Send delivers one heartbeat. Nil means that the monitor has it for good; otherwise the error is a *SendError, or that
 // of ctx when ctx ended first.
 func (c *Client) Send(ctx context.Context, h contract.Heartbeat) error {
-	body, err := json.Marshal(h)
-	if err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	// The monitor escapes what it shows; escaped here, evidence could outgrow what it takes.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(h); err != nil {
 		return fmt.Errorf("encode heartbeat: %w", err)
 	}
-	return c.post(ctx, body, c.judge)
+	return c.post(ctx, bytes.TrimRight(body.Bytes(), "\n"), c.judge)
 }
 
 // Knock asks whether the monitor would take heartbeats, without sending one: a heartbeat without a node_id is refused
@@ -166,7 +171,7 @@ func (c *Client) judge(resp *http.Response, answer []byte) error {
 	if status == http.StatusOK && said.OK {
 		return nil
 	}
-	e := &SendError{Status: status}
+	e := &SendError{Status: status, monitor: detail(answer) != ""}
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
 		e.Retry, e.RetryAfter = true, retryAfter(resp.Header)

@@ -168,7 +168,8 @@ func TestAnswers(t *testing.T) {
 			tt.want.Text = strings.ReplaceAll(tt.want.Text, "HOST", strings.TrimPrefix(s.URL, "http://"))
 			answer := httptest.NewRecorder()
 			tt.answer(answer, httptest.NewRequest("POST", "/", nil))
-			if tt.want.Status = answer.Code; *got != tt.want {
+			tt.want.Status, tt.want.monitor = answer.Code, detail(answer.Body.Bytes()) != ""
+			if *got != tt.want {
 				t.Errorf("%+v\nwant %+v", *got, tt.want)
 			}
 			if n := len(s.got()); n != 1 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"runtime"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/agent/probe"
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
@@ -56,10 +57,10 @@ func (a *Agent) heartbeats(ctx context.Context, s sight, interval time.Duration)
 		out[i] = contract.Heartbeat{
 			NodeID:      r.id,
 			IP:          s.address,
-			Meta:        a.Config.Meta,
+			Meta:        cutBytes(a.Config.Meta, contract.MaxMetaBytes),
 			Status:      r.Status,
 			Reason:      r.Reason,
-			Evidence:    r.Evidence,
+			Evidence:    cutBytes(r.Evidence, contract.MaxEvidenceBytes),
 			IntervalSec: interval.Seconds(),
 			BootID:      boot,
 			Seq:         seq,
@@ -95,4 +96,17 @@ func object(v any) json.RawMessage {
 		return nil
 	}
 	return data
+}
+
+// cutBytes shortens a text to what the monitor keeps of it: too much of it would make it refuse the whole heartbeat.
+func cutBytes(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	const more = "…"
+	most -= len(more)
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + more
 }

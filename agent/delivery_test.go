@@ -320,17 +320,95 @@ func TestTheFirstServerThatWorksIsKept(t *testing.T) {
 
 func TestWhatIsAboutTheHeartbeatIsNotTriedElsewhere(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 413, 429} {
-		first, second := newFakeServer(t, says(status, "")), newFakeServer(t, says(200, `{"ok":true}`))
+		first, second := newFakeServer(t, says(status, `{"detail":"no"}`)), newFakeServer(t, says(200, `{"ok":true}`))
 		err := NewServers(client(t, first.URL), client(t, second.URL)).Send(t.Context(), contract.Heartbeat{})
 		if failure, ok := errors.AsType[*SendError](err); !ok || failure.Status != status || len(second.got()) != 0 {
 			t.Errorf("%d: %v, %d requests elsewhere", status, err, len(second.got()))
 		}
 	}
-	for _, status := range []int{204, 301, 404, 500, 503} {
+	// The same statuses of what is no monitor: a firewall, another program's login.
+	for _, status := range []int{204, 301, 400, 401, 403, 404, 413, 429, 500, 503} {
 		first, second := newFakeServer(t, says(status, "")), newFakeServer(t, says(200, `{"ok":true}`))
 		if err := NewServers(client(t, first.URL), client(t, second.URL)).Send(t.Context(), contract.Heartbeat{}); err != nil {
 			t.Errorf("%d: %v", status, err)
 		}
+	}
+}
+
+// TestThePreferredServerIsTriedAgain after ten minutes with another: it may be another monitor, where the node is lost.
+func TestThePreferredServerIsTriedAgain(t *testing.T) {
+	down := true
+	first := newFakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if down {
+			says(502, "")(w, r)
+			return
+		}
+		says(200, `{"ok":true}`)(w, r)
+	})
+	second := newFakeServer(t, says(200, `{"ok":true}`))
+	s := NewServers(client(t, first.URL), client(t, second.URL))
+	now := time.Unix(1e9, 0)
+	s.now = func() time.Time { return now }
+	for i, step := range []struct {
+		pass          time.Duration
+		down          bool
+		first, second int // requests so far
+	}{
+		{0, true, 1, 1},
+		{time.Minute, false, 1, 2},
+		{9*time.Minute - time.Second, false, 1, 3},
+		{time.Second, true, 2, 4},
+		{10*time.Minute - time.Second, false, 2, 5},
+		{time.Second, false, 3, 5},
+		{time.Minute, false, 4, 5},
+	} {
+		now, down = now.Add(step.pass), step.down
+		if err := s.Send(t.Context(), contract.Heartbeat{}); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := len(first.got()), len(second.got()); a != step.first || b != step.second {
+			t.Fatalf("step %d: %d and %d requests, want %d and %d", i, a, b, step.first, step.second)
+		}
+	}
+}
+
+// TestAServerThatAskedForTimeIsLeftAlone, also while another is tried again and in the next heartbeats, but not for ever.
+func TestAServerThatAskedForTimeIsLeftAlone(t *testing.T) {
+	first := newFakeServer(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "1800")
+		says(503, `{"detail":"later"}`)(w, r)
+	})
+	second := newFakeServer(t, says(502, ""))
+	s := NewServers(client(t, first.URL), client(t, second.URL))
+	now := time.Unix(1e9, 0)
+	s.now = func() time.Time { return now }
+	for i, step := range []struct {
+		pass          time.Duration
+		first, second int
+	}{
+		{0, 1, 1},
+		{time.Second, 1, 2},
+		{5*time.Minute - 2*time.Second, 1, 3},
+		{time.Second, 2, 4},
+	} {
+		now = now.Add(step.pass)
+		failure, ok := errors.AsType[*SendError](s.Send(t.Context(), contract.Heartbeat{}))
+		if !ok || !failure.Retry || failure.RetryAfter != 0 || failure.Text != "the server answered 503 (later); the server answered 502" {
+			t.Errorf("step %d: %+v", i, failure)
+		}
+		if a, b := len(first.got()), len(second.got()); a != step.first || b != step.second {
+			t.Fatalf("step %d: %d and %d requests, want %d and %d", i, a, b, step.first, step.second)
+		}
+	}
+	// One alone: the wait that is left is told.
+	alone := NewServers(client(t, first.URL))
+	alone.now = s.now
+	for _, want := range []time.Duration{1800 * time.Second, 270 * time.Second} {
+		failure, _ := errors.AsType[*SendError](alone.Send(t.Context(), contract.Heartbeat{}))
+		if failure == nil || failure.RetryAfter != want {
+			t.Errorf("%+v, want %v", failure, want)
+		}
+		now = now.Add(30 * time.Second)
 	}
 }
 

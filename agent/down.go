@@ -58,7 +58,7 @@ func (a *Agent) tellRun(run *ondown.Result) {
 	if run == nil {
 		return
 	}
-	text := a.Mask(run.String())
+	text := cutBytes(run.String(), contract.MaxEvidenceBytes)
 	ended := run.Begun.Add(run.Took)
 	a.runs[run.NodeID] = &contract.CommandRun{
 		AtUnixMs: ended.UnixMilli(), TookSec: run.Took.Seconds(), Reason: run.Reason, Result: text,

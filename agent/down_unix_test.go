@@ -29,9 +29,14 @@ func downRig(t *testing.T, command string, heartbeats chan contract.Heartbeat) *
 	}}
 	c := Config{NodeID: "n", Interval: 20 * time.Millisecond}
 	c.OnDown = ondown.Config{Command: command, After: 2, PerHour: 1, Timeout: time.Minute}
-	mask := func(s string) string { return strings.ReplaceAll(s, "hunter2", "***") }
+	mask := func(lines []string) []string {
+		for i, line := range lines {
+			lines[i] = strings.ReplaceAll(line, "hunter2", "***")
+		}
+		return lines
+	}
 	return New(Options{
-		Config: c, Profile: r, State: state, Mask: mask,
+		Config: c, Profile: r, State: state,
 		OnDown: &ondown.Command{Text: command, Timeout: time.Minute, Output: filepath.Join(dir, OutputFile), Mask: mask, Environ: os.Environ()},
 		Send: func(_ context.Context, h contract.Heartbeat) error {
 			heartbeats <- h

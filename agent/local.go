@@ -146,7 +146,6 @@ func Local(c Config, m Machine) (*Agent, func(), error) {
 		Boot:    boot.Now,
 		State:   p.state,
 		OnDown:  down,
-		Mask:    mask.Text,
 		Rest:    Rest,
 		Log:     m.Log,
 	})
@@ -166,7 +165,7 @@ func (m Machine) onDown(c Config, dir string) (*ondown.Command, error) {
 	}
 	return &ondown.Command{
 		Text: c.OnDown.Command, Timeout: c.OnDown.Timeout,
-		Output: filepath.Join(dir, OutputFile), Mask: mask.Text, Environ: m.Environ,
+		Output: filepath.Join(dir, OutputFile), Mask: mask.Lines, Environ: m.Environ,
 	}, nil
 }
 

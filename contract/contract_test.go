@@ -46,6 +46,12 @@ var golden = map[string]any{
 	"command_threshold": &contract.Command{
 		V: 1, Kind: contract.CommandThreshold, NodeID: "a", By: "admin", ThresholdSec: 90.5,
 	},
+	"command_import": &contract.Command{
+		V: 1, Kind: contract.CommandImport, By: "import", Nodes: []contract.Imported{
+			{NodeID: "gpu-1-gensyn", IP: "192.0.2.7", Meta: "rack 4", State: "up", HeardUnixMs: 1767225600000},
+			{NodeID: "gpu-2-gensyn", State: "lost", HeardUnixMs: 1764547200000},
+		},
+	},
 	"command_settings": &contract.Command{
 		V: 1, Kind: contract.CommandSettings, By: "evaluator", ThresholdSec: 180, MaxNodes: 100_000,
 	},
@@ -150,7 +156,7 @@ func TestEveryFieldIsGolden(t *testing.T) {
 		all.Write(read(t, name))
 	}
 	for _, m := range []any{
-		contract.Heartbeat{}, contract.Annotation{}, contract.Agent{}, contract.Batch{}, contract.Command{}, contract.Event{},
+		contract.Heartbeat{}, contract.Annotation{}, contract.Agent{}, contract.Batch{}, contract.Command{}, contract.Imported{}, contract.Event{},
 		contract.Metrics{}, contract.Workload{}, contract.Disk{}, contract.GPU{}, contract.CommandRun{},
 	} {
 		for f := range reflect.TypeOf(m).Fields() {

@@ -41,12 +41,19 @@ type Batch struct {
 // CommandKind says what a command changes.
 type CommandKind string
 
-// The commands. Delete, name and threshold concern one node; settings concerns the whole partition.
+// The commands. Delete, name and threshold concern one node, import several; settings concerns the whole partition.
 const (
 	CommandDelete    CommandKind = "delete"
 	CommandName      CommandKind = "name"
 	CommandThreshold CommandKind = "threshold"
+	CommandImport    CommandKind = "import"
 	CommandSettings  CommandKind = "settings"
+)
+
+// What one import command may carry: every server takes a message of this size.
+const (
+	MaxImportedNodes = 1000
+	MaxImportBytes   = 256 << 10
 )
 
 // Command changes a node, or the settings of the fold, in the order of the stream.
@@ -58,6 +65,18 @@ type Command struct {
 	Name         string      `json:"name,omitempty"`          // name: the display name; empty removes it
 	ThresholdSec float64     `json:"threshold_sec,omitempty"` // threshold: 0 returns to the default; settings: the default
 	MaxNodes     int         `json:"max_nodes,omitempty"`     // settings
+	Nodes        []Imported  `json:"nodes,omitempty"`         // import
+}
+
+// Imported is a node that another monitor watched before. Where the node is known already, or was deleted here, nothing
+// is changed.
+type Imported struct {
+	NodeID string `json:"node_id"`
+	IP     string `json:"ip,omitempty"`
+	Meta   string `json:"meta,omitempty"`
+	State  string `json:"state"` // as people know it: up, degraded, down or lost; any other word is up
+	// HeardUnixMs is when the other monitor heard it last, in Unix milliseconds by that monitor's clock.
+	HeardUnixMs int64 `json:"heard_unix_ms"`
 }
 
 // Event is a committed transition or monitor event, as published to EventSubject.

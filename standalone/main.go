@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		Config:   &cfg,
 		Health:   func() string { return cfg.ListenAddr },
 		Serve:    func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log, stdout) },
-		Commands: []program.Command{notifier.CheckCommand("test-telegram")},
+		Commands: []program.Command{notifier.CheckCommand("test-telegram"), importCommand(&cfg, stderr)},
 	}.Run(ctx, args, stdout, stderr)
 }
 

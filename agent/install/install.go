@@ -59,7 +59,8 @@ type target interface {
 	// oldSettings are those that lie in what earlier agents left.
 	oldSettings(s System) map[string]string
 	install(p paths, settings map[string]string) []step
-	uninstall(p paths) []step
+	// uninstall also puts back what install put aside.
+	uninstall(ctx context.Context, s System, p paths) []step
 	// ready reports why nothing can be installed here.
 	ready(s System) error
 }
@@ -136,7 +137,7 @@ func Uninstall(ctx context.Context, s System, o Options) error {
 	if err != nil {
 		return err
 	}
-	steps := t.uninstall(p)
+	steps := t.uninstall(ctx, s, p)
 	if p.program != o.Self || o.GOOS != "windows" { // Windows does not delete a program that runs
 		steps = append(steps, remove(p.program))
 	}
@@ -177,10 +178,28 @@ func (o Options) settings(s System, t target, p paths) (map[string]string, []ste
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", p.settings, err)
 	}
+	if more := o.missing(set, t.oldSettings(s)); len(more) > 0 {
+		names := slices.Sorted(maps.Keys(more))
+		say = fmt.Sprintf("add %s of the earlier agent to %s", strings.Join(names, ", "), p.settings)
+		data = append(data, "\n# Of the unit of an earlier agent.\n"+lines(more)...)
+		maps.Copy(set, more)
+	}
 	if err := o.Validate(set); err != nil {
 		return nil, nil, fmt.Errorf("%w (write it into %s, or give it as NAME=VALUE in the environment of this command)", err, p.settings)
 	}
 	return set, []step{write(say, p.settings, data, 0o600)}, nil // it holds the secret
+}
+
+// missing are the settings of an earlier agent that a file lacks: without its NODE_ID a node would be another one. The
+// file won over them, and still does.
+func (o Options) missing(file, old map[string]string) map[string]string {
+	more := make(map[string]string)
+	for name, value := range old {
+		if _, ok := file[name]; !ok && slices.Contains(o.Names, name) && value != "" {
+			more[name] = value
+		}
+	}
+	return more
 }
 
 // newSettings makes a settings file of what the environment and earlier agents have.
@@ -195,10 +214,17 @@ func (o Options) newSettings(old map[string]string) []byte {
 	}
 	var b strings.Builder
 	b.WriteString("# Settings of gensyn-agent; gensyn-agent --help lists all of them.\n")
+	b.WriteString(lines(set))
+	return []byte(b.String())
+}
+
+// lines are settings as a file holds them.
+func lines(set map[string]string) string {
+	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		fmt.Fprintf(&b, "%s=%s\n", name, quote(set[name]))
 	}
-	return []byte(b.String())
+	return b.String()
 }
 
 // quote writes a value so that shells, systemd and this program read the same.

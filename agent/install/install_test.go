@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -196,11 +197,55 @@ func TestTheOldAgentIsReplacedAfterAsking(t *testing.T) {
 	if err != nil || set["SERVER_URL"] != "http://old.example" || set["SHARED_SECRET"] != "from-unit" || set["META"] != "left rack" || set["ODD"] != "" {
 		t.Errorf("settings %v, %v", set, err)
 	}
-	if m.files[unitDir+unitName+".old"] != oldService || m.modes[unitDir+unitName+".old"] != 0o600 {
-		t.Errorf("the old unit is not kept")
+	if m.files[unitDir+unitName+".old"] != oldService || m.modes[unitDir+unitName+".old"] != 0o600 ||
+		m.files[unitDir+"gensyn-agent.timer.old"] != oldTimer || m.files[unitDir+"gensyn-agent.timer"] != "" {
+		t.Errorf("the old units are not kept: %v", m.files)
+	}
+	// Done again there is nothing to ask, and nothing to take over.
+	if err := Install(t.Context(), m, options("linux", a)); err != nil || len(a.questions) != 2 {
+		t.Errorf("%v, asked %q", err, a.questions)
+	}
+	// Uninstall puts the old one back, off, and says how it is started.
+	a.Reset()
+	m.ran = nil
+	if err := Uninstall(t.Context(), m, options("linux", a)); err != nil {
+		t.Fatal(err)
+	}
+	wantRan(t, m, "systemctl disable --now gensyn-agent.service", "systemctl daemon-reload")
+	if m.files[unitDir+unitName] != oldService || m.files[unitDir+"gensyn-agent.timer"] != oldTimer || len(m.Glob(unitDir+"*.old")) != 0 {
+		t.Errorf("the old units are not back: %v", m.files)
+	}
+	if !strings.Contains(a.String(), "systemctl enable --now gensyn-agent.timer starts it") {
+		t.Errorf("said\n%s", a)
 	}
 	if m.modes["/etc/gensyn-agent.env"] != 0o600 {
 		t.Errorf("mode %v", m.modes["/etc/gensyn-agent.env"])
+	}
+}
+
+// TestSettingsOfBothPlacesAreTakenOver: the first agents read the unit's environment and the file, which won.
+func TestSettingsOfBothPlacesAreTakenOver(t *testing.T) {
+	const unit = "[Service]\nEnvironment=META=unit NODE_ID=%H-old ODD=x \"SERVER_URL=http://unit.example\"\n"
+	m := linux(map[string]string{"/etc/gensyn-agent.env": "META=file\nSHARED_SECRET=s", unitDir + "gensyn-agent.service": unit})
+	a := &asked{answer: true}
+	o := options("linux", a)
+	o.Names = append(o.Names, "NODE_ID")
+	if err := Install(t.Context(), m, o); err != nil {
+		t.Fatal(err)
+	}
+	text := m.files["/etc/gensyn-agent.env"]
+	set, err := envfile.Parse([]byte(text))
+	want := map[string]string{"META": "file", "SHARED_SECRET": "s", "NODE_ID": "$(hostname)-old", "SERVER_URL": "http://unit.example"}
+	if err != nil || !maps.Equal(set, want) || !strings.HasPrefix(text, "META=file\nSHARED_SECRET=s\n") {
+		t.Errorf("settings %v, want %v; %v", set, want, err)
+	}
+	if !strings.Contains(a.String(), "add NODE_ID, SERVER_URL of the earlier agent to /etc/gensyn-agent.env\n") {
+		t.Errorf("said\n%s", a)
+	}
+	// What people take out of the file later stays out.
+	m.files["/etc/gensyn-agent.env"] = strings.ReplaceAll(text, "NODE_ID", "# NODE_ID")
+	if err := Install(t.Context(), m, o); err != nil || strings.Contains(m.files["/etc/gensyn-agent.env"], "\nNODE_ID") {
+		t.Errorf("%v, %q", err, m.files["/etc/gensyn-agent.env"])
 	}
 }
 

@@ -35,7 +35,7 @@ func (launchd) install(p paths, _ map[string]string) []step {
 	}
 }
 
-func (launchd) uninstall(paths) []step {
+func (launchd) uninstall(context.Context, System, paths) []step {
 	return []step{try("launchctl", "bootout", "system/"+label), remove(plist)}
 }
 

@@ -41,23 +41,32 @@ func oldUnits(s System) (units []string) {
 	return units
 }
 
+// aside is what the names of old units end with while this agent is in their place: so they start no more by mistake,
+// and uninstall finds them.
+const aside = ".old"
+
 // old ends timers first: they would start their service again.
 func (systemd) old(_ context.Context, s System) (found []string, end []step) {
 	for _, file := range oldUnits(s) {
 		unit := filepath.Base(file)
 		found = append(found, unit)
-		end = append(end, try("systemctl", "disable", "--now", unit))
-		if unit == unitName {
-			end = append(end, step{"keep the old unit as " + file + ".old", func(_ context.Context, s System) error {
-				data, err := s.ReadFile(file)
-				if err != nil {
-					return err
-				}
-				return s.WriteFile(file+".old", data, 0o600) // it may hold the secret
-			}})
-		}
+		end = append(end, try("systemctl", "disable", "--now", unit), move("keep the old unit as "+file+aside, file, file+aside))
 	}
 	return found, end
+}
+
+// move moves a unit, which may hold the secret.
+func move(say, from, to string) step {
+	return step{say, func(_ context.Context, s System) error {
+		data, err := s.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		if err := s.WriteFile(to, data, 0o600); err != nil {
+			return err
+		}
+		return s.Remove(from)
+	}}
 }
 
 // oldSettings are the Environment lines of old units.
@@ -75,13 +84,16 @@ func (systemd) oldSettings(s System) map[string]string {
 			}
 			for _, word := range words(rest) {
 				if name, value, ok := strings.Cut(word, "="); ok {
-					set[name] = value
+					set[name] = specifiers.Replace(value)
 				}
 			}
 		}
 	}
 	return set
 }
+
+// specifiers are those of units that a settings file can say in its own way: %H is the name of the machine.
+var specifiers = strings.NewReplacer("%%", "%", "%H", "$(hostname)")
 
 // words splits a line as systemd does: at blanks outside of quotes, without the quotes.
 func words(line string) (out []string) {
@@ -121,12 +133,25 @@ func (systemd) install(p paths, settings map[string]string) []step {
 	}
 }
 
-func (systemd) uninstall(paths) []step {
-	return []step{
-		try("systemctl", "disable", "--now", unitName),
-		remove(unitDir + unitName),
-		run("systemctl", "daemon-reload"),
+// uninstall leaves old units as they were before, but off: whether two agents report is for people to say.
+func (systemd) uninstall(_ context.Context, s System, _ paths) []step {
+	steps := []step{try("systemctl", "disable", "--now", unitName), remove(unitDir + unitName)}
+	var notes []step
+	for _, pattern := range []string{"*gensyn*agent*.timer", "*gensyn*agent*.service"} {
+		for _, file := range s.Glob(unitDir + pattern + aside) {
+			unit := strings.TrimSuffix(file, aside)
+			steps = append(steps, move("put back "+unit, file, unit))
+			if strings.HasSuffix(unit, ".timer") {
+				notes = append(notes, note("the earlier agent is off: systemctl enable --now "+filepath.Base(unit)+" starts it"))
+			}
+		}
 	}
+	return append(append(steps, run("systemctl", "daemon-reload")), notes...)
+}
+
+// note is a step that only says something.
+func note(say string) step {
+	return step{say, func(context.Context, System) error { return nil }}
 }
 
 // Caged reports whether the agent is installed as a service in a cage, in which ON_DOWN_CMD can do next to nothing.

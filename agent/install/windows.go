@@ -31,19 +31,25 @@ func (windows) ready(System) error { return nil }
 
 // old finds the entries of the Task Scheduler that ran the first agents.
 func (windows) old(ctx context.Context, s System) (found []string, end []step) {
-	list, err := s.Run(ctx, "schtasks.exe", "/Query", "/FO", "CSV", "/NH")
-	if err != nil {
-		return nil, nil
-	}
-	for line := range strings.Lines(list) {
-		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `"`), `"`)
-		if !strings.Contains(strings.ToLower(name), "gensyn") || strings.HasSuffix(name, `\`+taskName) {
-			continue
-		}
+	for _, name := range oldTasks(ctx, s) {
 		found = append(found, "task "+name)
 		end = append(end, run("schtasks.exe", "/Change", "/TN", name, "/DISABLE"), try("schtasks.exe", "/End", "/TN", name))
 	}
 	return found, end
+}
+
+func oldTasks(ctx context.Context, s System) (names []string) {
+	list, err := s.Run(ctx, "schtasks.exe", "/Query", "/FO", "CSV", "/NH")
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(list) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), `"`), `"`)
+		if strings.Contains(strings.ToLower(name), "gensyn") && !strings.HasSuffix(name, `\`+taskName) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // oldSettings are variables of the environment, which Options.Env has.
@@ -83,13 +89,17 @@ func (w windows) install(p paths, _ map[string]string) []step {
 	)
 }
 
-func (windows) uninstall(paths) []step {
-	return []step{
+func (windows) uninstall(ctx context.Context, s System, _ paths) []step {
+	steps := []step{
 		try("net.exe", "stop", ServiceName),
 		try("sc.exe", "delete", ServiceName),
 		try("schtasks.exe", "/End", "/TN", taskName),
 		try("schtasks.exe", "/Delete", "/F", "/TN", taskName),
 	}
+	for _, name := range oldTasks(ctx, s) {
+		steps = append(steps, note(`the earlier agent's task is left as it is: schtasks /Change /TN "`+name+`" /ENABLE lets it run again`))
+	}
+	return steps
 }
 
 // taskXML says what schtasks has no options for: no end after three days, no end on battery, and a new start after a

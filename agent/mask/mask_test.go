@@ -14,7 +14,7 @@ func TestText(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"login with hf_AbCdEfGhIjKlMnOpQrStUvWx", "login with ***"},
 		{"HF_TOKEN=hf_AbCdEfGh ok", "HF_TOKEN=*** ok"},
-		{"Authorization: Bearer abc.def-123", "Authorization: *** ***"},
+		{"Authorization: Bearer abc.def-123", "Authorization: ***"},
 		{`{"Authorization": "Bearer abc"}`, `{"Authorization": ***}`},
 		{"sent bearer  s3cr3t to x", "sent bearer  *** to x"},
 		{"Basic dXNlcjpwYXNz", "Basic ***"},
@@ -36,7 +36,33 @@ func TestText(t *testing.T) {
 		{"-----BEGIN RSA PRIVATE KEY-----MIIE", "***"},
 		{"ghp_0123456789abcdefghij and sk-0123456789abcdef", "*** and ***"},
 
+		// All of a value, whatever its form.
+		{"Proxy-Authorization: Digest username=\"bob\", response=\"abc\"", "Proxy-Authorization: ***"},
+		{"> Authorization: Token 0123456abc", "> Authorization: ***"},
+		{"Set-Cookie: sid=abc; Path=/", "Set-Cookie: ***"},
+		{"mnemonic: abandon ability able about", "mnemonic: ***"},
+		{`{"seed_phrase": "abandon ability able", "n": 1}`, `{"seed_phrase": ***, "n": 1}`},
+		{`"token": ["abc", "def"], "n": 1`, `"token": ***, "n": 1`},
+		{"HF_TOKEN => abc", "HF_TOKEN => ***"},
+		{"DB_PASS=foo AccountKey=bar", "DB_PASS=*** AccountKey=***"},
+		{"https://user:p@ss@example.org/x", "https://***@example.org/x"},
+		{"curl -u bob:hunter2 https://x", "curl -u *** https://x"},
+		{"sk_live_abcdefghijklmnop npm_abcdefghijklmnopqrst", "*** ***"},
+
+		// Disguised: in addresses and in JSON within JSON, also twice.
+		{"GET /cb?access_token%3Dabcdef123%26x%3D1 done", "GET /cb?access_token=***&x=1 done"},
+		{"mail user%40example.com", "mail ***"},
+		{`mail user\u0040example.com`, "mail ***"},
+		{"bot123456789%3A" + strings.Repeat("A", 35), "bot***"},
+		{"url%3DeyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.abc", "url%3D***"},
+		{"token%253Dabc", "token=***"},
+		{`{\"token\":\"abcdef123\",\"n\":1}`, `{"token":***,"n":1}`},
+		{`{\\\"token\\\":\\\"abcdef123\\\"}`, `{"token":***}`},
+		{"%2D%2D%2D%2D%2DBEGIN%20PRIVATE%20KEY%2D%2D%2D%2D%2DMIIEvQ", "***"},
+
 		// Nothing secret: it stays.
+		{"100%, 50%20 of C:\\users \\\"quoted\\\" \\u00zz", "100%, 50%20 of C:\\users \\\"quoted\\\" \\u00zz"},
+		{"pass 3 of 5, bypassed: 2", "pass 3 of 5, bypassed: 2"},
 		{"Joining round: 39512", "Joining round: 39512"},
 		{"Hello [jagged spotted mandrill] [QmRAFupGJwJB8mGG6eNsAbo1CQeAGQeEWqZTvALybgBetc]!", "Hello [jagged spotted mandrill] [QmRAFupGJwJB8mGG6eNsAbo1CQeAGQeEWqZTvALybgBetc]!"},
 		{"[2025-08-31 17:07:54,997][genrl.x][ERROR] - KeyError: 'round'", "[2025-08-31 17:07:54,997][genrl.x][ERROR] - KeyError: 'round'"},
@@ -77,6 +103,8 @@ func FuzzText(f *testing.F) {
 			before + " Bearer " + secret + " " + after,
 			before + "\napi_key=" + secret + " " + after,
 			before + " me." + secret + "@example.org " + after,
+			before + "?token%3d" + secret + "&" + after,
+			before + `\"token\":\"` + secret + `\"` + after,
 		} {
 			masked := mask.Text(line)
 			if strings.Contains(masked, secret) {

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/agent/tail"
 )
 
 // maxOutput is how much of the output of commands is kept.
@@ -23,9 +25,9 @@ const killDelay = 5 * time.Second
 type Command struct {
 	Text    string
 	Timeout time.Duration
-	Output  string                   // the file; it keeps the last output
-	Mask    func(line string) string // hides secrets in what is kept
-	Environ []string                 // of the command, besides what tells of the node
+	Output  string                        // the file; it keeps the last output
+	Mask    func(lines []string) []string // hides secrets in what is kept
+	Environ []string                      // of the command, besides what tells of the node
 }
 
 // Run runs it for a node, of which the command's environment tells. The command and all that it started in its process
@@ -75,26 +77,28 @@ func (c Command) Trim() {
 	}
 }
 
-// keep hides secrets in the output, cuts it to its end, and returns the last line of it that is not blank.
+// keep hides secrets in the output, cuts it to its end, and returns the last line of it that is not blank. Colours and
+// the like go first: they could stand in the middle of a secret.
 func (c Command) keep() string {
-	lines, err := tail(c.Output)
+	text, err := lastPart(c.Output)
 	if err != nil {
 		return ""
 	}
+	var out strings.Builder
 	last := ""
-	for i, line := range lines {
-		lines[i] = c.Mask(strings.TrimRight(line, "\r"))
-		if s := strings.TrimSpace(lines[i]); s != "" {
+	for _, line := range c.Mask(tail.Lines(text)) {
+		out.WriteString(line + "\n")
+		if s := strings.TrimSpace(line); s != "" {
 			last = s
 		}
 	}
 	// It cannot be written anew beside and renamed: who prints holds the old one open.
-	_ = os.WriteFile(c.Output, []byte(strings.Join(lines, "\n")), 0o600)
+	_ = os.WriteFile(c.Output, []byte(out.String()), 0o600)
 	return last
 }
 
-// tail returns the lines in the last part of a file, without the one that is cut.
-func tail(name string) ([]string, error) {
+// lastPart returns the last part of a file, without the line that is cut.
+func lastPart(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -114,7 +118,7 @@ func tail(name string) ([]string, error) {
 	if from > 0 {
 		_, text, _ = bytes.Cut(text, []byte("\n"))
 	}
-	return strings.Split(string(text), "\n"), nil
+	return text, nil
 }
 
 // shell prepares a command so that all it starts is one group.

@@ -20,7 +20,12 @@ func command(t *testing.T, text string) Command {
 	t.Helper()
 	return Command{
 		Text: text, Timeout: time.Minute, Output: filepath.Join(t.TempDir(), "out"), Environ: os.Environ(),
-		Mask: func(s string) string { return strings.ReplaceAll(s, "hunter2", "***") },
+		Mask: func(lines []string) []string {
+			for i, line := range lines {
+				lines[i] = strings.ReplaceAll(line, "hunter2", "***")
+			}
+			return lines
+		},
 	}
 }
 
@@ -30,8 +35,9 @@ func TestEnds(t *testing.T) {
 		text, reason, exit, last, output string
 	}{
 		{"true", ReasonEnded, "exit status 0", "", ""},
-		{"echo one; echo token hunter2; echo >&2 three; echo", ReasonEnded, "exit status 0", "three", "one\ntoken ***\nthree\n\n"},
+		{"echo one; echo token hunter2; echo >&2 three; echo", ReasonEnded, "exit status 0", "three", "one\ntoken ***\nthree\n"},
 		{"echo hunter2; exit 3", ReasonFailed, "exit status 3", "***", "***\n"},
+		{`printf 'hun\033[31mter2\033[0m\r\n   \n'`, ReasonEnded, "exit status 0", "***", "***\n"},
 		{"kill -9 $$", ReasonFailed, "signal: killed", "", ""},
 		{"/nonexistent/x", ReasonFailed, "exit status 127", "", ""},
 		{"echo $GENSYN_NODE_ID,$GENSYN_NODE_NAME,$GENSYN_REASON,$GENSYN_EVIDENCE,$GENSYN_DIR,$GENSYN_SUPERVISOR", ReasonEnded,

@@ -22,7 +22,7 @@ type Result struct {
 	Took   time.Duration
 	Reason string // one of the reasons below
 	Exit   string // "exit status 1"
-	Last   string // the last line of its output, as it came
+	Last   string // the last line of its output, without secrets
 }
 
 // The reasons of results.

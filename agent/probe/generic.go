@@ -25,7 +25,7 @@ func (r *reader) generic(host Host) Profile {
 		g.probes = append(g.probes, screenNamed(r.session("SCREEN_NAME"), host))
 	}
 	if name := r.given("TMUX_SESSION"); name != "" {
-		add("tmux session "+name, "start the node in it: tmux new -s "+name, &Tmux{Name: r.session("TMUX_SESSION"), Sockets: "/tmp/tmux-*/*"})
+		add("tmux session "+name, "start the node in it: tmux new -s "+name, &Tmux{Name: r.session("TMUX_SESSION"), Sockets: "/tmp/tmux-*/*", Root: host.Proc})
 	}
 	for _, name := range list(r.given("DOCKER_CONTAINER"), ",") {
 		add("container "+name, "docker start "+name, &Container{Name: name, Sockets: dockerSockets, Root: host.Proc})

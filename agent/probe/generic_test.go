@@ -160,6 +160,17 @@ func TestLogFresh(t *testing.T) {
 	is(t, p, "UP", "", "")
 	now = now.Add(time.Second)
 	is(t, p, "DOWN", "stale_log", "nothing was written for 10m1s, 10m0s are allowed")
+	// Just rotated, and not begun anew yet.
+	write("node.log", 10*time.Minute)
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	is(t, p, "UP", "", "")
+	now = now.Add(time.Second)
+	is(t, p, "DOWN", "stale_log", "nothing was written for 10m1s")
+	write("node.log", 10*time.Minute+time.Second)
+	write("node.log.1", time.Minute) // while it is there, it alone counts
+	is(t, p, "DOWN", "stale_log", "")
 	p = genericOf(t, host, map[string]string{"LOG_FRESH": dir + "/node*.log:600"})
 	is(t, p, "DOWN", "stale_log", "")
 	write("node-2.log", time.Minute)
@@ -191,6 +202,9 @@ func TestLogPatterns(t *testing.T) {
 	add(a, "all is well, FATAL no li")
 	is(t, p, "UP", "", "")
 	add(a, "ne of which the end is missing\ndisk full: token=abc\r\n")
+	is(t, p, "DOWN", "disk", "disk full: token=***")
+	// A clock that is set back holds nothing up.
+	now = now.Add(-24 * time.Hour)
 	is(t, p, "DOWN", "disk", "disk full: token=***")
 	now = now.Add(5*time.Minute - time.Second)
 	is(t, open(), "DOWN", "disk", "disk full") // another process, as a timer starts it

@@ -39,6 +39,10 @@ func portNumbered(n int) looked {
 func (l *legacy) Probe(ctx context.Context) ([]Report, []Finding) {
 	results, findings := look(ctx, l.probes)
 	report := Report{Status: StatusUp}
+	for i := range results {
+		// What the first agents did not see was missing.
+		results[i].Blind = results[i].Blind && results[i].Reason == ReasonUnsupported
+	}
 	if v := Verdict(results); !v.Passed() {
 		report.Status, report.Reason, report.Evidence = StatusDown, v.Reason, v.Evidence
 	}

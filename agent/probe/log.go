@@ -40,6 +40,9 @@ func (f *Fresh) Check(context.Context) Result {
 		}
 	}
 	if newest.IsZero() {
+		newest = f.rotated()
+	}
+	if newest.IsZero() {
 		return Result{Reason: ReasonStaleLog, Evidence: fmt.Sprintf("log %s does not exist", f.Path)}
 	}
 	age := f.Now().Sub(newest).Round(time.Second)
@@ -47,6 +50,20 @@ func (f *Fresh) Check(context.Context) Result {
 		return Result{Reason: ReasonStaleLog, Evidence: fmt.Sprintf("log %s: nothing was written for %v, %v are allowed", f.Path, age, f.Age)}
 	}
 	return Result{Saw: fmt.Sprintf("written %v ago", max(age, 0))}
+}
+
+// rotated is when the file was changed that was moved away from a path just now: the program may still write to it, or be
+// about to make a new one.
+func (f *Fresh) rotated() (newest time.Time) {
+	for _, pattern := range []string{f.Path + ".*", f.Path + "-*"} {
+		paths, _ := filepath.Glob(pattern)
+		for _, path := range paths {
+			if info, err := os.Stat(path); err == nil && info.ModTime().After(newest) {
+				newest = info.ModTime()
+			}
+		}
+	}
+	return newest
 }
 
 // LogPattern is a line that means a failure.
@@ -84,6 +101,9 @@ func (l *LogPatterns) Check(context.Context) Result {
 	l.load()
 	now := l.Now()
 	blind := l.read(now)
+	if l.state.At.After(now) {
+		l.state.At = now // the clock was set back: the failure would last for as long
+	}
 	saved := l.save()
 	switch {
 	case l.Hold > now.Sub(l.state.At) && l.state.Reason != "":
@@ -168,5 +188,9 @@ func (l *LogPatterns) save() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(l.StateFile, data, 0o600)
+	// In one step: half a file would begin anew, behind lines that nobody has looked at.
+	if err := os.WriteFile(l.StateFile+".new", data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(l.StateFile+".new", l.StateFile)
 }

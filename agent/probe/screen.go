@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/agent/proc"
 )
 
 // listTimeout is how long `screen -ls` may take.
@@ -31,6 +35,20 @@ func (s *Screen) Check(ctx context.Context) Result {
 	if s.hasSocket() {
 		return Result{}
 	}
+	hidden := s.hidden()
+	if hidden && proc.Open(s.ProcRoot, nil).Session(ctx, "screen", "-S", s.Name) {
+		return Result{Saw: "a screen of another user was started with it"}
+	}
+	r := s.ask(ctx)
+	if r.Reason == ReasonNoScreen && hidden {
+		r.Blind = true
+		r.Evidence += "; those of other users may not be seen"
+	}
+	return r
+}
+
+// ask has screen itself list its sessions.
+func (s *Screen) ask(ctx context.Context) Result {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	list, err := s.List(ctx)
@@ -71,6 +89,21 @@ func (s *Screen) hasSocket() bool {
 		}
 	}
 	return false
+}
+
+// hidden reports whether there are directories of sessions that this user may not look into.
+func (s *Screen) hidden() bool {
+	dirs, err := filepath.Glob(s.Sockets)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(dirs, func(dir string) bool {
+		f, err := os.Open(dir)
+		if err == nil {
+			f.Close()
+		}
+		return errors.Is(err, fs.ErrPermission)
+	})
 }
 
 func (s *Screen) isScreen(pid string) bool {

@@ -2,7 +2,9 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -92,11 +94,7 @@ func (r *reader) limit(name string, to *int) {
 func (s *swarm) Probe(ctx context.Context) ([]Report, []Finding) {
 	nodes, err := s.watcher.Look(ctx)
 	if err != nil {
-		r := Report{
-			Status: StatusDown, Reason: ReasonUnsupported, Evidence: fmt.Sprintf("the processes cannot be listed: %v", err),
-			Workload: contract.Workload{Kind: s.kind},
-		}
-		return []Report{r}, []Finding{{"processes", r.Evidence, VerdictUnseen, mendUnseen}}
+		return s.blind(err)
 	}
 	var reports []Report
 	var findings []Finding
@@ -104,12 +102,39 @@ func (s *swarm) Probe(ctx context.Context) ([]Report, []Finding) {
 		findings = append(findings, Finding{"processes of other users", "they are hidden (/proc has the option hidepid)", VerdictUnseen, mendUnseen})
 	}
 	for _, n := range nodes {
+		if s.hidden && n.Name == "" {
+			// A node of another user may run here: nobody knows.
+			n.Status, n.Reason = StatusDegraded, ReasonUnseen
+			n.View.Evidence += "; processes of other users are hidden from the agent"
+		}
 		reports = append(reports, Report{
 			Name: n.Name, Status: n.Status, Reason: n.Reason, Evidence: n.View.Evidence, Workload: n.Workload, Log: n.Log,
 		})
 		findings = append(findings, s.findings(n)...)
 	}
 	return reports, findings
+}
+
+// blind reports of the nodes that are known, or of one without a name, that nobody knows how they are. To call them down
+// would alarm people, and restart nodes, whenever a machine is too busy to list its processes.
+func (s *swarm) blind(err error) ([]Report, []Finding) {
+	names := s.watcher.Names()
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	r := Report{
+		Status: StatusDegraded, Reason: ReasonUnseen, Evidence: fmt.Sprintf("the processes cannot be listed: %v", err),
+		Workload: contract.Workload{Kind: s.kind},
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Reason = ReasonUnsupported
+	}
+	var reports []Report
+	for _, name := range names {
+		r.Name = name
+		reports = append(reports, r)
+	}
+	return reports, []Finding{{"processes", r.Evidence, VerdictUnseen, mendUnseen}}
 }
 
 // findings are what was looked at of one node, and what it is thought to do.

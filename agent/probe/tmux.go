@@ -10,12 +10,14 @@ import (
 	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/agent/command"
+	"github.com/gensyn-monitor/gensyn-monitor/agent/proc"
 )
 
 // Tmux passes when there is a tmux session called Name, of this user or, for root, of any.
 type Tmux struct {
 	Name    string
 	Sockets string // the sockets of servers, a pattern such as /tmp/tmux-*/*
+	Root    string // the proc file system
 }
 
 // Check implements Probe.
@@ -38,8 +40,13 @@ func (t *Tmux) Check(ctx context.Context) Result {
 			denied++
 		}
 	}
+	if denied > 0 && proc.Open(t.Root, nil).Session(ctx, "tmux", "-s", t.Name) {
+		return Result{Saw: "a tmux server of another user was started with it"}
+	}
 	if denied > 0 {
-		return t.missing(fmt.Sprintf("%d servers of other users were not asked", denied))
+		r := t.missing(fmt.Sprintf("%d servers of other users may not be asked", denied))
+		r.Reason, r.Blind = ReasonUnseen, true
+		return r
 	}
 	return t.missing("")
 }

@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"context"
 	"path"
 	"strings"
 )
@@ -86,4 +87,18 @@ func option(args []string, name string) string {
 		}
 	}
 	return ""
+}
+
+// Session reports whether a process of a program, screen or tmux, was started to make a session of a name, which option
+// gives: "SCREEN -dmS gensyn", "tmux new -s gensyn". Everybody may see that, also who may not ask the program itself.
+func (t *Table) Session(ctx context.Context, program, flag, name string) bool {
+	found := false
+	err := t.Scan(ctx, func(_ int, line []byte) bool {
+		args := strings.Fields(string(line))
+		if len(args) > 0 && strings.HasPrefix(strings.ToLower(path.Base(args[0])), program) {
+			found = option(args, flag) == name
+		}
+		return !found
+	})
+	return err == nil && found
 }

@@ -24,6 +24,7 @@ type Position struct {
 	Offset int64  `json:"offset"`
 	Inode  uint64 `json:"inode,omitempty"`  // 0 where there is none
 	Before uint32 `json:"before,omitempty"` // checksum of the bytes before Offset
+	Within bool   `json:"within,omitempty"` // it is within a line, whose begin was taken as one
 }
 
 // File is one log between two looks. The caller reads it once and closes it.
@@ -38,6 +39,8 @@ type File struct {
 	info os.FileInfo
 	old  *os.File // the file that was read before, when it was moved or copied away
 	rest int64    // bytes of old that were not read
+
+	within bool // the rest of old begins within a line
 }
 
 // Open looks at a file and how much was added to it behind pos, which Read moves on. It knows the file again by its
@@ -51,6 +54,7 @@ func Open(path string, pos *Position) (*File, error) {
 	t := &File{Path: path, Changed: info.ModTime(), First: *pos == Position{}, pos: pos, file: f, size: info.Size(), info: info}
 	if !t.same(f, info) {
 		t.findOld()
+		t.within, pos.Within = pos.Within, false
 		pos.Offset, pos.Before = 0, 0
 	}
 	pos.Inode = inode(info)
@@ -145,6 +149,9 @@ func (t *File) Skip() {
 	t.rest = 0
 	t.pos.Offset = t.size
 	t.pos.Before = checksum(t.file, t.size)
+	var last [1]byte
+	_, err := t.file.ReadAt(last[:], t.size-1)
+	t.pos.Within = err == nil && last[0] != '\n' && last[0] != '\r'
 }
 
 // Close frees the file.
@@ -156,15 +163,15 @@ func (t *File) Close() {
 }
 
 // Read returns the lines among the last limit bytes that wait, clean (see Lines), and moves the position on. What is
-// older is skipped, and counted in bytes; so is the begin of a line whose begin was skipped. A last line without an
-// end waits for it.
+// older is skipped, and counted in bytes; so is the end of a line whose begin was skipped, or taken as a line for its
+// length: without its begin nobody knows what a secret is. A last line without an end waits for it.
 func (t *File) Read(limit int64) (lines []string, skipped int64) {
 	pending := t.Pending()
 	skipped = max(pending-limit, 0)
 	skip := skipped
 	if t.rest > skip {
 		text, _ := read(t.old, t.pos0()+skip, t.rest-skip)
-		lines = Lines(t.whole(text, skip > 0))
+		lines = Lines(t.whole(text, skip > 0 || t.within))
 	}
 	skip = max(skip-t.rest, 0)
 	begin := t.pos.Offset + skip
@@ -173,7 +180,11 @@ func (t *File) Read(limit int64) (lines []string, skipped int64) {
 		return lines, skipped
 	}
 	end := complete(text)
-	lines = append(lines, Lines(t.whole(text[:end], skip > 0))...)
+	within := skip > 0 || t.pos.Within
+	lines = append(lines, Lines(t.whole(text[:end], within))...)
+	if end > 0 {
+		t.pos.Within = text[end-1] != '\n' && text[end-1] != '\r'
+	}
 	t.pos.Offset = begin + int64(end)
 	t.pos.Before = checksum(t.file, t.pos.Offset)
 	return lines, skipped
@@ -193,7 +204,11 @@ func (t *File) whole(text []byte, cut bool) []byte {
 	if !cut {
 		return text
 	}
-	return text[bytes.IndexByte(text, '\n')+1:]
+	i := bytes.IndexAny(text, "\r\n")
+	if i < 0 {
+		return nil
+	}
+	return text[i+1:]
 }
 
 func read(f *os.File, offset, n int64) ([]byte, error) {

@@ -292,3 +292,35 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// TestAHugeLine is read by its begin alone, in as many looks as it takes to end: in the rest nobody could tell what was
+// announced as a secret before.
+func TestAHugeLine(t *testing.T) {
+	huge := strings.Repeat("a", 20<<10)
+	l := newLog(t)
+	l.add("one\n" + huge + " token=abc")
+	l.want("one", huge[:tail.MaxLine])
+	l.add("def")
+	l.want()
+	l.add(huge + "still the same line\ntwo\n")
+	l.want("two")
+	l.add("three\n")
+	l.want("three")
+
+	// Likewise when its begin was skipped, over a rotation, and after Skip.
+	l.add("begin " + huge + "end")
+	if lines, skipped := l.read(17 << 10); len(lines) != 0 || skipped == 0 {
+		t.Errorf("%.40q, skipped %d", lines, skipped)
+	}
+	l.add("of it\nfour\n")
+	l.do(os.Rename(l.path, l.path+".1"))
+	l.add("five\n")
+	l.want("four", "five")
+	l.add("half")
+	f, err := tail.Open(l.path, &l.pos)
+	l.do(err)
+	f.Skip()
+	f.Close()
+	l.add(" a line\rsix\n")
+	l.want("six")
+}

@@ -59,7 +59,8 @@ func judgeLauncher(p *Profile, m *Memory, f *Facts) View {
 	age := f.Now.Sub(m.Launched)
 	ours := func(e Event) bool { return !e.At.IsZero() && !e.At.Before(m.Launched.Add(-slack)) }
 	worked := ours(m.RoundSeen) || ours(m.Wait)
-	ended := ours(m.Fatal.Event) && m.Fatal.At.After(m.RoundSeen.At) && m.Fatal.At.After(m.Wait.At)
+	// A start that goes on after a fatal line has survived it, as a round has.
+	ended := ours(m.Fatal.Event) && m.Fatal.after(m.RoundSeen) && m.Fatal.after(m.Wait) && m.Fatal.after(m.Start)
 	if ended && !m.Fatal.Gone && f.Now.Sub(m.Fatal.At) > seconds(p.Limits.FatalSec) {
 		return View{Crashed, m.Fatal.Reason, m.Fatal.Line}
 	}
@@ -107,7 +108,7 @@ func skipped(p *Profile, m *Memory, f *Facts) bool {
 // judgeWork judges a launcher by the last it told of rounds.
 func judgeWork(p *Profile, m *Memory, f *Facts) View {
 	phase, last, line := Training, m.RoundSeen.At, m.RoundSeen.Line
-	if !m.Wait.At.Before(m.RoundSeen.At) {
+	if !m.RoundSeen.after(m.Wait) {
 		phase, last, line = Waiting, m.WaitUntil, m.Wait.Line
 	}
 	quiet := min(f.Now.Sub(last), m.Watch-m.Last)
@@ -175,12 +176,9 @@ func judgeGone(m *Memory, f *Facts) View {
 // crash names the reason why a launcher is gone, if there is one.
 func crash(m *Memory, f *Facts, evidence string) View {
 	fatal := m.Fatal
-	worked := m.RoundSeen.At
-	if m.Wait.At.After(worked) {
-		worked = m.Wait.At
-	}
+	worked := m.RoundSeen.after(fatal.Event) || m.Wait.after(fatal.Event)
 	switch {
-	case !fatal.At.IsZero() && !fatal.At.Before(m.Launched.Add(-slack)) && !fatal.At.Before(worked):
+	case !fatal.At.IsZero() && !fatal.At.Before(m.Launched.Add(-slack)) && !worked:
 		return View{Crashed, fatal.Reason, fatal.Line}
 	case f.OOMKills > m.OOMKills:
 		return View{Crashed, reasonOOM, evidence + "; meanwhile the kernel killed a process for want of memory (oom_kill " +

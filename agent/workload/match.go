@@ -28,9 +28,30 @@ func (p *Pattern) fits(program, line []byte) bool {
 	return len(program) >= n && bytes.EqualFold(program[:n], p.program) && bytes.Contains(line, p.has)
 }
 
-// runs reports whether a shell runs a file of this pattern, and not a command line with its name in it.
+// runs reports whether a shell runs a file of this pattern, and not a command line or another script with its name in it.
 func (p *Pattern) runs(args []string) bool {
-	return p.Program != "sh" || slices.ContainsFunc(args, func(arg string) bool { return filepath.Base(arg) == p.Has })
+	return p.Program != "sh" || filepath.Base(script(args)) == p.Has
+}
+
+// takeValue are options of shells that have a value in the next argument.
+var takeValue = []string{"-o", "+o", "-O", "+O", "--rcfile", "--init-file"}
+
+// script is the file that a shell runs, "" when it runs none: its first argument that is no option. With -c it runs a
+// command line.
+func script(args []string) string {
+	for i := 1; i < len(args); i++ {
+		switch arg := args[i]; {
+		case slices.Contains(takeValue, arg):
+			i++
+		case arg == "--" && i+1 < len(args):
+			return args[i+1]
+		case len(arg) > 1 && arg[0] == '-' && arg[1] != '-' && strings.Contains(arg, "c"):
+			return ""
+		case arg == "" || arg[0] != '-' && arg[0] != '+':
+			return arg
+		}
+	}
+	return ""
 }
 
 // dir is the directory of the node that a process belongs to, "" when it cannot be told; false when nothing but its

@@ -12,9 +12,13 @@ import (
 
 // Event is a line that meant something.
 type Event struct {
-	At   time.Time `json:"at"`
-	Line string    `json:"line"`
+	At    time.Time `json:"at"`
+	Line  string    `json:"line"`
+	Order int64     `json:"order,omitempty"` // grows from line to line: many have the same time, or none of their own
 }
+
+// after reports whether e came after o.
+func (e Event) after(o Event) bool { return e.At.After(o.At) || e.At.Equal(o.At) && e.Order > o.Order }
 
 // Fatal is a line that says that work ends.
 type Fatal struct {
@@ -48,6 +52,7 @@ type Memory struct {
 	Fatal     Fatal            `json:"fatal,omitzero"`
 	Troubles  map[string]Count `json:"troubles,omitempty"`
 	Skipped   time.Time        `json:"skipped,omitzero"` // when its logs grew faster than they are read
+	Order     int64            `json:"order,omitempty"`  // of the last event
 	cause     bool             // whether the cause of the fatal line may follow
 
 	Launched time.Time     `json:"launched,omitzero"` // when the launcher began
@@ -91,7 +96,8 @@ func (m *Memory) learn(p *Profile, line string, at time.Time) {
 		if found == nil {
 			continue
 		}
-		m.apply(l, found, Event{At: at, Line: evidence(line)})
+		m.Order++
+		m.apply(l, found, Event{At: at, Line: evidence(line), Order: m.Order})
 		return
 	}
 }

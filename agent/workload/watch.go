@@ -93,15 +93,20 @@ func (w *Watcher) Look(ctx context.Context) ([]Node, error) {
 	return nodes, ctx.Err()
 }
 
+// Names are those of the nodes that are known.
+func (w *Watcher) Names() []string {
+	var names []string
+	for _, m := range w.nodes {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
 // Forget drops a node that is gone.
 func (w *Watcher) Forget(name string) error {
 	i := slices.IndexFunc(w.nodes, func(m *Memory) bool { return m.Name == name })
 	if i < 0 {
-		var names []string
-		for _, m := range w.nodes {
-			names = append(names, m.Name)
-		}
-		return fmt.Errorf("no node %q is known; known: %s", name, strings.Join(names, ", "))
+		return fmt.Errorf("no node %q is known; known: %s", name, strings.Join(w.Names(), ", "))
 	}
 	w.nodes = slices.Delete(w.nodes, i, i+1)
 	return w.save()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
@@ -35,6 +36,10 @@ type Options struct {
 	Env     []string // for every service, NAME=value
 	WebAddr string   // "" for a free port
 	InAddr  string   // of ingest; "" for a free port
+	// Only are the services that are started, by name; nil for all.
+	Only []string
+	// Postgres are settings of the database server, name=value.
+	Postgres []string
 }
 
 // Cluster is the running monitor.
@@ -42,6 +47,9 @@ type Cluster struct {
 	Postgres                               *postgrestest.Server
 	NATS, Ingest, Evaluator, Notifier, Web *Process
 	IngestURL, WebURL, DatabaseURL         string
+	NATSURL                                string
+
+	only []string
 }
 
 // Start starts everything and waits until all are ready. On an error nothing is left running.
@@ -60,7 +68,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	if c.Postgres, err = postgrestest.StartServer(data, postgrestest.Options{Fsync: true}); err != nil {
+	if c.Postgres, err = postgrestest.StartServer(data, postgrestest.Options{Fsync: true, Settings: o.Postgres}); err != nil {
 		return err
 	}
 	c.DatabaseURL = c.Postgres.URL("postgres")
@@ -103,13 +111,13 @@ func (c *Cluster) define(o Options) error {
 	if o.WebAddr == "" {
 		o.WebAddr = addrs[1]
 	}
-	c.IngestURL, c.WebURL = "http://"+o.InAddr, "http://"+o.WebAddr
+	c.IngestURL, c.WebURL, c.NATSURL, c.only = "http://"+o.InAddr, "http://"+o.WebAddr, "nats://"+addrs[2], o.Only
 	var err error
 	if c.NATS, err = natsServer(o, "nats", addrs[2], addrs[3]); err != nil {
 		return err
 	}
 	service := func(name, metrics string, env ...string) *Process {
-		env = append(env, "NATS_URL=nats://"+addrs[2], "METRICS_ADDR="+metrics, "LOG_FORMAT=json")
+		env = append(env, "NATS_URL="+c.NATSURL, "METRICS_ADDR="+metrics, "LOG_FORMAT=json")
 		return &Process{
 			Name: name, Path: filepath.Join(o.Bin, name), Env: append(env, o.Env...),
 			Ready: "http://" + metrics + "/healthz", Log: filepath.Join(o.Dir, name+".log"),
@@ -136,9 +144,13 @@ func natsServer(o Options, name, addr, monitor string) (*Process, error) {
 	}, nil
 }
 
-// Services are the four, in the order in which they are started.
+// Services are the four, or those that the options name, in the order in which they are started.
 func (c *Cluster) Services() []*Process {
-	return []*Process{c.Evaluator, c.Notifier, c.Web, c.Ingest}
+	all := []*Process{c.Evaluator, c.Notifier, c.Web, c.Ingest}
+	if c.only == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(p *Process) bool { return !slices.Contains(c.only, p.Name) })
 }
 
 func (c *Cluster) processes() []*Process {

@@ -106,6 +106,16 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
+// PID is the process's number, 0 before it was started.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}
+
 // Kill ends the process as kill -9 does, and waits for it.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)

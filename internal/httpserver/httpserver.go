@@ -27,6 +27,16 @@ type Server struct {
 	listener net.Listener
 	server   *http.Server
 	log      zerolog.Logger
+	draining chan struct{} // closed when the server begins to stop
+}
+
+type drainKey struct{}
+
+// Draining is closed when the server of the request with this context begins to stop: an answer without an end must end
+// then, or it is cut off. It is nil, and so never ready, for a request of another server.
+func Draining(ctx context.Context) <-chan struct{} {
+	c, _ := ctx.Value(drainKey{}).(chan struct{})
+	return c
 }
 
 // New binds addr. The handler is served by Run.
@@ -38,7 +48,10 @@ func New(addr string, handler http.Handler, log zerolog.Logger) (*Server, error)
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w: it must be an address such as :8080 or 127.0.0.1:8080", addr, err)
 	}
-	return &Server{listener: l, log: log, server: &http.Server{
+	draining := make(chan struct{})
+	base := context.WithValue(context.Background(), drainKey{}, draining)
+	return &Server{listener: l, log: log, draining: draining, server: &http.Server{
+		BaseContext:       func(net.Listener) context.Context { return base },
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
@@ -61,6 +74,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	close(s.draining)
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := s.server.Shutdown(sctx); err != nil {

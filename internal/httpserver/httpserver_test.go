@@ -219,3 +219,22 @@ func TestSwitchAnswersBeforeAndAfter(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnAnswerWithoutAnEndHearsOfTheStop(t *testing.T) {
+	began := make(chan struct{})
+	url, stop := run(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-httpserver.Draining(r.Context())
+		_, _ = io.WriteString(w, "the end")
+	}))
+	answered := make(chan string, 1)
+	go func() { _, body := get(t, url); answered <- body }()
+	<-began
+	before := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if body, took := <-answered, time.Since(before); body != "the end" || took > 2*time.Second {
+		t.Errorf("answered %q, stopped after %v", body, took)
+	}
+}

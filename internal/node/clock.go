@@ -81,7 +81,8 @@ func (f *Fold) accept(stamp Stamp) {
 }
 
 // hear ends a deaf span. The span counts as blind, so the clock returns to where it stood when the last
-// heartbeat was accepted: nobody was heard after that, hence no node's HeardW is ahead of it.
+// heartbeat was accepted: nobody was heard after that. Only nodes that were imported after it are ahead of it: they have
+// a full threshold from here as all others have, and no more.
 func (f *Fold) hear(stamp Stamp) {
 	c := &f.clock
 	c.Deaf = false
@@ -92,6 +93,10 @@ func (f *Fold) hear(stamp Stamp) {
 		Nodes: len(f.deaf), Refused: c.Refused,
 	})
 	for _, n := range f.nodes { // W went back, and deadlines with it
+		if n.HeardW > c.W {
+			n.HeardW = c.W
+			f.touch(n)
+		}
 		f.arm(n)
 	}
 }

@@ -35,8 +35,14 @@ func (s Settings) Check() error {
 
 // command folds a command. One that cannot be carried out changes nothing: its sender checked it before.
 func (f *Fold) command(c *Command) {
-	if c.Settings != nil {
+	switch {
+	case c.Settings != nil:
 		f.configure(*c.Settings)
+		return
+	case c.Import != nil:
+		for i := range c.Import {
+			f.adopt(&c.Import[i], c.By)
+		}
 		return
 	}
 	n := f.nodes[c.NodeID]

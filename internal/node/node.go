@@ -3,7 +3,10 @@
 package node
 
 import (
+	"cmp"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -108,7 +111,15 @@ type Command struct {
 	Delete    bool
 	Name      *string
 	Threshold *time.Duration
+	Import    []Imported
 	Settings  *Settings
+}
+
+// Imported is a node that another monitor watched before.
+type Imported struct {
+	NodeID, IP, Meta string
+	State            State // as people know it; it is not told again
+	Heard            Stamp // when the other monitor heard it last, by that monitor's clock, which nobody vouches for
 }
 
 // Settings are the parts of the configuration that decide; they reach the fold through the stream only.
@@ -150,6 +161,29 @@ func (id EventID) String() string {
 	return string(strconv.AppendInt(append(b, ':'), int64(id.Ordinal), 10))
 }
 
+// Compare orders events as the stream has them: negative when id comes before other.
+func (id EventID) Compare(other EventID) int {
+	return cmp.Or(
+		cmp.Compare(id.Partition, other.Partition), cmp.Compare(id.Epoch, other.Epoch),
+		cmp.Compare(id.Seq, other.Seq), cmp.Compare(id.Ordinal, other.Ordinal),
+	)
+}
+
+// ParseEventID is the opposite of String.
+func ParseEventID(s string) (id EventID, err error) {
+	parts := strings.Split(s, ":")
+	if len(parts) != 4 {
+		return id, fmt.Errorf("event id %q: must be epoch:partition:sequence:ordinal", s)
+	}
+	var numbers [4]int64
+	for i, part := range parts {
+		if numbers[i], err = strconv.ParseInt(part, 10, 64); err != nil {
+			return id, fmt.Errorf("event id %q: %w", s, err)
+		}
+	}
+	return EventID{Epoch: numbers[0], Partition: int(numbers[1]), Seq: uint64(numbers[2]), Ordinal: int(numbers[3])}, nil
+}
+
 // Event is a transition of a node or a monitor event: stored once, for ever the same.
 type Event struct {
 	ID       EventID
@@ -170,6 +204,6 @@ type Event struct {
 	// Nodes and Refused say of a deaf span how many nodes were heard before, and what ingest refused, by status.
 	Nodes   int
 	Refused map[string]int
-	By      string // who deleted it
+	By      string // who deleted or imported it
 	Meta    string // of the node at that time
 }

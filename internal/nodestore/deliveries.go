@@ -184,7 +184,8 @@ type Deliveries interface {
 	// ErrHeld, and the lease as it stands, for TakeOverChat. A chat seen for the first time hears of events that were
 	// found during the last lookback, not of all history. A chat that was retired for less than Returning hears of all
 	// that it missed; after a longer time it is like a new one: what it was not told before the lookback is given up,
-	// and stays in the record as not told. ttl is what the page believes, not what ends the lease.
+	// and stays in the record as not told. A new chat that another one has moved to goes on where that one stood, with
+	// what it was not told, and the other one is retired. ttl is what the page believes, not what ends the lease.
 	AcquireChat(ctx context.Context, chat, owner string, ttl, lookback time.Duration) (ChatLease, error)
 	// TakeOverChat takes a lease that is still as it was seen. The caller has seen it so for longer than its owner
 	// believes in a lease that it does not renew. Else ErrHeld.
@@ -194,7 +195,8 @@ type Deliveries interface {
 	// RetireChat says that nobody is configured to tell the chat any more, provided that its lease is still as it was
 	// seen; else ErrHeld. The chat is in no status until it is acquired again. What it was not told stays recorded.
 	RetireChat(ctx context.Context, seen ChatLease) error
-	// MoveChat records that the chat's messages go to another one from now on.
+	// MoveChat records that the chat's messages go to another one from now on. What was told before stays recorded, but
+	// there is no message in the new chat that could be answered.
 	MoveChat(ctx context.Context, l ChatLease, to string) error
 	RenewChat(ctx context.Context, l ChatLease, ttl time.Duration) error
 	ReleaseChat(ctx context.Context, l ChatLease) error
@@ -205,6 +207,9 @@ type Deliveries interface {
 	// the cursor, in one transaction. Quiet events are skipped without asking. It returns how many events it passed, so
 	// that 0 means the chat is up to date.
 	Collect(ctx context.Context, l ChatLease, limit int, choose Chooser) (int, error)
+	// Hold holds back, for a reason, the waiting alerts about nodes that covered reports, in one transaction. covered is
+	// asked with the labels that the node had when it happened, and not about monitor events.
+	Hold(ctx context.Context, l ChatLease, held string, covered func(nodeID, meta string) bool) error
 	// Held returns nodes with alerts held for a reason, by id, from after the given id on. For Flapping these are only
 	// nodes that are due: those whose last change is not after last, or which flap since no later than since; nodes
 	// that are due and have nothing held come with Alerts 0, and no event but its NodeID.

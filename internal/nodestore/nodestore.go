@@ -63,6 +63,12 @@ type Writer interface {
 	// events a call; likewise annotations; and silences, acknowledgements and other notifications as old. It returns how
 	// many events or annotations, whichever are more.
 	Prune(ctx context.Context, l Lease, age time.Duration, limit int) (int, error)
+	// AddSamples stores samples beside the commits: no lease is asked for, as nothing is decided by them. Of a node that
+	// has one in the same slot the stored one is kept.
+	AddSamples(ctx context.Context, samples []Sample) error
+	// PruneSamples deletes the samples of slots that ended more than age ago, the oldest first, at most limit of them,
+	// and returns how many.
+	PruneSamples(ctx context.Context, age time.Duration, limit int) (int, error)
 }
 
 // StoredEvent is an event with the database's time of the commit that brought it.
@@ -73,11 +79,13 @@ type StoredEvent struct {
 
 // NodeQuery selects nodes. The zero value selects all.
 type NodeQuery struct {
-	ID     string       // this one alone; "" for all
-	States []node.State // any of them; empty for all
-	Search string       // a substring of id, name, ip, meta or reason, in any case; taken literally
-	After  string       // ids greater than this
-	Limit  int          // at most so many; 0 for all
+	ID      string       // this one alone; "" for all
+	States  []node.State // any of them; empty for all
+	Search  string       // a substring of id, name, ip, meta or reason, in any case; taken literally
+	Order   Order        // "" for OrderID
+	Reverse bool         // the other way round
+	After   string       // the Order's Key of a node; those after it. ErrAfter when it is no such key
+	Limit   int          // at most so many; 0 for all
 }
 
 // ChatStatus says how telling stands with one chat.
@@ -114,7 +122,9 @@ type ToldAlert struct {
 
 // Reader is the page's side. It writes nothing.
 type Reader interface {
-	// Nodes returns the selected nodes ordered by id (bytewise).
+	History
+	// Nodes returns the selected nodes in the order asked for, and where that makes no difference by id. Texts are
+	// compared bytewise.
 	Nodes(ctx context.Context, q NodeQuery) ([]node.Node, error)
 	// Events returns the newest events, newest first; of one node, or of all and the monitor when nodeID is "".
 	Events(ctx context.Context, nodeID string, limit int) ([]StoredEvent, error)

@@ -39,11 +39,11 @@ func (s *Server) command() (*exec.Cmd, *os.File, error) {
 		fsync = "on"
 	}
 	args := []string{"-D", s.data()}
-	for _, setting := range []string{
+	for _, setting := range append([]string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.port), "unix_socket_directories=",
 		"fsync=" + fsync, "full_page_writes=" + fsync, "max_connections=300", "shared_buffers=64MB",
 		"log_min_messages=warning",
-	} {
+	}, s.options.Settings...) {
 		args = append(args, "-c", setting)
 	}
 	if s.options.primary != "" {

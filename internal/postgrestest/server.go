@@ -34,6 +34,8 @@ const userName = "monitor"
 type Options struct {
 	Fsync    bool // survive a crash of the machine, for data that matters
 	OwnClock bool // a clock that SetClock moves; needs libfaketime
+	// Settings are further ones, name=value.
+	Settings []string
 
 	primary string // of a replica: how it connects to its primary
 }
@@ -169,6 +171,16 @@ func (s *Server) end(sig syscall.Signal) error {
 	}
 	s.process = nil
 	return nil
+}
+
+// PID is the postmaster's, 0 while stopped.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return 0
+	}
+	return s.process.cmd.Process.Pid
 }
 
 func (s *Server) running() bool {

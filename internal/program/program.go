@@ -79,6 +79,9 @@ type Command struct {
 	Name    string
 	Summary string // what it does, and when it succeeds
 	Config  any    // a pointer to a struct with envconfig tags, filled before Run
+	// Parse takes what follows the name, which Operands shows in the usage. Without it nothing may follow.
+	Parse    func(args []string) error
+	Operands string
 	// Run writes what people are to know to out. Its error makes the program fail.
 	Run func(ctx context.Context, out io.Writer) error
 }
@@ -97,8 +100,8 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 		return p.status(stderr, err, Misused)
 	case flags.NArg() > 0:
 		for _, c := range p.commands() {
-			if flags.NArg() == 1 && flags.Arg(0) == c.Name {
-				return p.once(ctx, c, stdout, stderr)
+			if flags.Arg(0) == c.Name && (c.Parse != nil || flags.NArg() == 1) {
+				return p.once(ctx, c, flags.Args()[1:], stdout, stderr)
 			}
 		}
 		return p.status(stderr, fmt.Errorf("%q is not understood; see --help", flags.Arg(0)), Misused)
@@ -122,7 +125,12 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 }
 
 // once runs a command.
-func (p Program) once(ctx context.Context, c Command, stdout, stderr io.Writer) int {
+func (p Program) once(ctx context.Context, c Command, args []string, stdout, stderr io.Writer) int {
+	if c.Parse != nil {
+		if err := c.Parse(args); err != nil {
+			return p.status(stderr, fmt.Errorf("%s: %w", c.Name, err), Misused)
+		}
+	}
 	if err := settings.Load(c.Config); err != nil {
 		return p.status(stderr, err, Misused)
 	}
@@ -179,7 +187,7 @@ func (p Program) commands() []Command {
 func (p Program) commandLines() string {
 	var b strings.Builder
 	for _, c := range p.commands() {
-		fmt.Fprintf(&b, "\n       %s %s\t%s", p.Name, c.Name, c.Summary)
+		fmt.Fprintf(&b, "\n       %s\t%s", strings.TrimSpace(p.Name+" "+c.Name+" "+c.Operands), c.Summary)
 	}
 	return b.String()
 }

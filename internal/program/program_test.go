@@ -155,6 +155,31 @@ func TestHealthcheckAsksTheRunningProgram(t *testing.T) {
 	}
 }
 
+func TestACommandTakesOperands(t *testing.T) {
+	var got []string
+	p := program.Program{
+		Name: "thing", Config: &config{},
+		Commands: []program.Command{{Name: "read", Operands: "[--twice] FILE", Summary: "reads a file", Config: &struct{}{},
+			Parse: func(args []string) error {
+				if got = args; len(args) != 1 {
+					return errors.New("name one file")
+				}
+				return nil
+			},
+			Run: func(context.Context, io.Writer) error { return nil }}},
+	}
+	var stdout, stderr bytes.Buffer
+	if code := p.Run(t.Context(), []string{"read", "a.db"}, &stdout, &stderr); code != program.Succeeded || len(got) != 1 || got[0] != "a.db" {
+		t.Errorf("%d %q %s", code, got, &stderr)
+	}
+	if code := p.Run(t.Context(), []string{"read"}, &stdout, &stderr); code != program.Misused || stderr.String() != "thing: read: name one file\n" {
+		t.Errorf("%d %s", code, &stderr)
+	}
+	if p.Run(t.Context(), []string{"--help"}, &stdout, &stderr); !strings.Contains(stdout.String(), "thing read [--twice] FILE  reads a file") {
+		t.Errorf("not in the help:\n%s", &stdout)
+	}
+}
+
 func TestHelpNamesEveryVariableOnce(t *testing.T) {
 	t.Setenv("TEST_TOKEN", "hush")
 	code, out, _ := run(t, nil, "--help")

@@ -55,7 +55,7 @@ var english = map[string]string{
 	// What its log shows.
 	"p2p_failed":        "it cannot reach its peers",
 	"identity_taken":    "another peer uses its identity",
-	"dht_race":          "it fell over a start of several processes at once",
+	"dht_race":          "it failed to start: several processes started at once",
 	"out_of_memory":     "out of memory",
 	"bad_numbers":       "its numbers became invalid",
 	"chain_unreachable": "the chain cannot be reached",
@@ -74,7 +74,7 @@ var english = map[string]string{
 	"http_text":           "wrong text over HTTP",
 	"command_failed":      "the check command failed",
 	"command_timeout":     "the check command took too long",
-	"probe_unseen":        "the agent may not look",
+	"probe_unseen":        "the agent has no permission to look",
 	"probe_unsupported":   "the agent cannot look on this system",
 }
 

@@ -70,6 +70,7 @@ func (o *owner) commit(ctx context.Context) error {
 	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()
 	o.metrics.committed(o.fold, changes)
+	o.sample(changes)
 	for _, e := range changes.Events {
 		o.say(e)
 	}
@@ -116,19 +117,31 @@ func (o *owner) settle(ctx context.Context, to node.Position) (done bool, err er
 
 func same(a, b node.Position) bool { return a.Epoch == b.Epoch && a.Seq == b.Seq }
 
+// pruneEvery is how often old history is deleted.
+const pruneEvery = time.Hour
+
 // prune deletes old history, a little at a time.
 func (o *owner) prune(ctx context.Context) {
-	const each, limit = time.Hour, 1000
-	age := time.Duration(o.HistoryDays) * 24 * time.Hour
-	for age > 0 && sleep(ctx, each) {
-		for {
-			n, err := o.Store.Prune(ctx, o.lease, age, limit)
-			if err != nil && ctx.Err() == nil {
-				o.Log.Warn().Err(err).Msg("old history could not be deleted")
-			}
-			if err != nil || n < limit {
-				break
-			}
+	const day, limit = 24 * time.Hour, 1000
+	for sleep(ctx, pruneEvery) {
+		o.pruneOld(ctx, time.Duration(o.HistoryDays)*day, "old history", limit, func(age time.Duration) (int, error) {
+			return o.Store.Prune(ctx, o.lease, age, limit)
+		})
+		o.pruneOld(ctx, time.Duration(o.SamplesDays)*day, "old samples", limit, func(age time.Duration) (int, error) {
+			return o.Store.PruneSamples(ctx, age, limit)
+		})
+	}
+}
+
+// pruneOld calls prune until nothing as old is left. An age of 0 keeps all.
+func (o *owner) pruneOld(ctx context.Context, age time.Duration, what string, limit int, prune func(age time.Duration) (int, error)) {
+	for age > 0 {
+		n, err := prune(age)
+		if err != nil && ctx.Err() == nil {
+			o.Log.Warn().Err(err).Msg(what + " could not be deleted")
+		}
+		if err != nil || n < limit {
+			return
 		}
 	}
 }

@@ -14,6 +14,7 @@ type Config struct {
 	ThresholdSec float64 `envconfig:"DOWN_THRESHOLD_SEC" default:"180" allowed:"a number of seconds, at least 2" desc:"seconds of observed silence after which a node is LOST"`
 	MaxNodes     int     `envconfig:"MAX_NODES" default:"100000" allowed:"a number, at least 1" desc:"unknown nodes beyond it are counted, not stored"`
 	HistoryDays  int     `envconfig:"HISTORY_DAYS" default:"400" allowed:"a number of days, 0 keeps all" desc:"days for which events are kept"`
+	SamplesDays  int     `envconfig:"SAMPLES_DAYS" default:"7" allowed:"a number of days, 0 stores none" desc:"days for which samples of what agents measure are kept, for charts"`
 }
 
 // Settings are the part that decides.
@@ -32,6 +33,9 @@ func (c Config) Check() error {
 	}
 	if c.HistoryDays < 0 {
 		return settings.Invalid("HISTORY_DAYS", c.HistoryDays, "a number of days, 0 keeps all")
+	}
+	if c.SamplesDays < 0 {
+		return settings.Invalid("SAMPLES_DAYS", c.SamplesDays, "a number of days, 0 stores none")
 	}
 	return nil
 }

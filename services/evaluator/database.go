@@ -83,6 +83,20 @@ func (d database) Prune(ctx context.Context, l nodestore.Lease, age time.Duratio
 	return n, err
 }
 
+// AddSamples implements nodestore.Writer.
+func (d database) AddSamples(ctx context.Context, samples []nodestore.Sample) error {
+	err := d.Writer.AddSamples(ctx, samples)
+	d.note(callOther, err)
+	return err
+}
+
+// PruneSamples implements nodestore.Writer.
+func (d database) PruneSamples(ctx context.Context, age time.Duration, limit int) (int, error) {
+	n, err := d.Writer.PruneSamples(ctx, age, limit)
+	d.note(callOther, err)
+	return n, err
+}
+
 // noteDatabase counts what failed, and says when trouble begins, becomes another, and ends.
 func (s *Service) noteDatabase(call string, err error) {
 	kind := nodestore.TroubleOf(err)

@@ -43,7 +43,8 @@ type Options struct {
 	Store       nodestore.Writer
 	Settings    node.Settings
 	Limits      bus.StreamLimits
-	HistoryDays int
+	HistoryDays int  // 0 keeps all
+	SamplesDays int  // 0 stores no samples
 	Pace        Pace // the zero value means DefaultPace
 	Log         zerolog.Logger
 	Metrics     prometheus.Registerer
@@ -63,6 +64,7 @@ type Pace struct {
 	GiveUp    time.Duration // how long an evaluator that met an unknown version leaves the lease to others
 	Settle    time.Duration // how long a replicated stream must seem to lack what was folded, before that is believed
 	CallLimit time.Duration // for one call of the database or of NATS
+	Samples   time.Duration // between two writes of samples
 
 	Alone      time.Duration // without a connection to NATS, after which an owner leaves the lease to others; 0 for never
 	LastResort time.Duration // for which those with a connection go first
@@ -81,6 +83,7 @@ var DefaultPace = Pace{
 	GiveUp:    30 * time.Second,
 	Settle:    25 * time.Second, // see unsettled
 	CallLimit: 5 * time.Second,
+	Samples:   5 * time.Second,
 
 	Alone: 10 * time.Second, LastResort: 5 * time.Second,
 }

@@ -16,7 +16,7 @@ type metrics struct {
 	messages, heartbeats                      prometheus.Counter
 	malformed, discarded, epochs, unannounced prometheus.Counter
 	unknownVersions, left                     prometheus.Counter
-	commitErrors                              prometheus.Counter
+	commitErrors, samples, samplesDropped     prometheus.Counter
 	commit                                    prometheus.Histogram
 	events, databaseErrors, blind             *prometheus.CounterVec
 	nodes                                     *prometheus.GaugeVec
@@ -53,6 +53,9 @@ func newMetrics(r prometheus.Registerer) metrics {
 		left: counter("lease_left_total",
 			"Times this evaluator left the lease to others because its own connection to NATS was down."),
 		commitErrors: counter("commit_errors_total", "Commits that failed or whose answer was lost."),
+		samples:      counter("samples_total", "Samples of what agents measure that were handed to the database."),
+		samplesDropped: counter("dropped_samples_total",
+			"Samples that were not stored, since the database did not take them in time."),
 		commit: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gensyn_evaluator_commit_seconds", Help: "Duration of commits.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 12),

@@ -27,6 +27,7 @@ type owner struct {
 	stalled    bool          // told already that none comes
 	askAgain   time.Time     // when the settings may be published again
 	announced  chan node.Event
+	samples    sampler
 }
 
 // errVerify ends following the stream, to look whether it is still the same one.
@@ -40,11 +41,12 @@ func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
 	crashpoint.Here("evaluator.acquired")
 	owned, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	o := &owner{Service: s, lease: lease, announced: make(chan node.Event, 1024)}
-	done := make(chan struct{}, 3)
+	o := &owner{Service: s, lease: lease, announced: make(chan node.Event, 1024), samples: newSampler()}
+	done := make(chan struct{}, 4)
 	for _, task := range []func(){
 		func() { cancel(o.renew(owned)) },
 		func() { o.announce(owned) },
+		func() { o.storeSamples(owned) },
 		func() { o.prune(owned) },
 	} {
 		go func() { task(); done <- struct{}{} }()

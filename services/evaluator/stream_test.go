@@ -73,6 +73,7 @@ func encode(m node.Message) bus.Message {
 			b.Heartbeats = append(b.Heartbeats, contract.Heartbeat{
 				NodeID: h.NodeID, IP: h.IP, Meta: h.Meta, Status: h.Status, Reason: h.Reason,
 				IntervalSec: h.Interval.Seconds(), BootID: h.BootID, Seq: h.Seq,
+				Metrics: json.RawMessage(h.Metrics), Workload: json.RawMessage(h.Workload),
 			})
 		}
 		v = b
@@ -94,6 +95,13 @@ func encodeCommand(c node.Command) contract.Command {
 		out.Kind, out.Name = contract.CommandName, *c.Name
 	case c.Threshold != nil:
 		out.Kind, out.ThresholdSec = contract.CommandThreshold, c.Threshold.Seconds()
+	case c.Import != nil:
+		out.Kind = contract.CommandImport
+		for _, n := range c.Import {
+			out.Nodes = append(out.Nodes, contract.Imported{
+				NodeID: n.NodeID, IP: n.IP, Meta: n.Meta, State: string(n.State), HeardUnixMs: n.Heard.Time().UnixMilli(),
+			})
+		}
 	case c.Settings != nil:
 		out.Kind = contract.CommandSettings
 		out.ThresholdSec, out.MaxNodes = c.Settings.Threshold.Seconds(), c.Settings.MaxNodes

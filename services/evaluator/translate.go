@@ -60,10 +60,30 @@ func command(c contract.Command) *node.Command {
 		out.Name = &c.Name
 	case contract.CommandThreshold:
 		out.Threshold = new(seconds(c.ThresholdSec))
+	case contract.CommandImport:
+		out.Import = imported(c.Nodes)
 	case contract.CommandSettings:
 		out.Settings = &node.Settings{Threshold: seconds(c.ThresholdSec), MaxNodes: c.MaxNodes}
 	}
 	return out
+}
+
+func imported(from []contract.Imported) []node.Imported {
+	out := make([]node.Imported, len(from))
+	for i, n := range from {
+		out[i] = node.Imported{
+			NodeID: n.NodeID, IP: n.IP, Meta: n.Meta, State: node.State(n.State), Heard: unixMs(n.HeardUnixMs),
+		}
+	}
+	return out
+}
+
+// unixMs is 0 for what no stamp can say.
+func unixMs(ms int64) node.Stamp {
+	if ms <= 0 || ms > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return node.Stamp(time.UnixMilli(ms).UnixNano())
 }
 
 // seconds converts what JSON can say into a duration, without overflow: what is out of range becomes the bound.

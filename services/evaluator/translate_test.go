@@ -35,3 +35,24 @@ func TestAnnotationsAreTranslated(t *testing.T) {
 		t.Errorf("%+v without any", got)
 	}
 }
+
+// TestImportedNodesAreTranslated, and a time that no stamp can say is none.
+func TestImportedNodesAreTranslated(t *testing.T) {
+	heard := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	data, err := json.Marshal(contract.Command{V: contract.Version, Kind: contract.CommandImport, By: "import", Nodes: []contract.Imported{
+		{NodeID: "a", IP: "192.0.2.1", Meta: "rack", State: "lost", HeardUnixMs: heard.UnixMilli()},
+		{NodeID: "b", State: "up", HeardUnixMs: 1 << 62},
+		{NodeID: "c", HeardUnixMs: -5},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := translate(bus.Message{Command: true, Data: data})
+	want := []node.Imported{
+		{NodeID: "a", IP: "192.0.2.1", Meta: "rack", State: node.Lost, Heard: node.Stamp(heard.UnixNano())},
+		{NodeID: "b", State: node.Up}, {NodeID: "c"},
+	}
+	if err != nil || m.Command.By != "import" || !reflect.DeepEqual(m.Command.Import, want) {
+		t.Errorf("%+v %v, want %+v", m.Command, err, want)
+	}
+}

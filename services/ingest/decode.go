@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/plain"
 )
 
 // InvalidError says what is wrong with a body, in words for whoever runs the agent.
@@ -27,7 +29,7 @@ const maxWordBytes = 64
 // maxUnixMs is the end of the year 2261: later times do not fit into nanoseconds.
 const maxUnixMs = 9_214_646_399_000
 
-// Decode reads the body of one heartbeat request. Its texts are clean (see clean) and within the limits of contract.
+// Decode reads the body of one heartbeat request. Its texts are clean (see plain.Line) and within the limits of contract.
 // peer stands in for an ip that is no address; the zero Addr leaves it empty. Every error is an *InvalidError.
 func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
 	f, err := parse(body)
@@ -45,9 +47,9 @@ func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
 		BootID:      f.text("boot_id", maxWordBytes),
 		Seq:         f.integer("seq"),
 		Agent:       f.agent(),
-		Metrics:     object(f.raw["metrics"]),
-		Workload:    object(f.raw["workload"]),
-		Annotations: annotations(f.raw["annotations"]),
+		Metrics:     object(f.raw.get("metrics")),
+		Workload:    object(f.raw.get("workload")),
+		Annotations: annotations(f.raw.get("annotations")),
 	}
 	if f.err != nil {
 		return contract.Heartbeat{}, f.err
@@ -57,7 +59,7 @@ func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
 
 // fields are the members of an object by their exact names; of members with one name the last counts.
 type fields struct {
-	raw    map[string]json.RawMessage
+	raw    members
 	prefix string // of names in errors
 	err    error  // the first one
 }
@@ -78,8 +80,7 @@ func parse(body []byte) (*fields, error) {
 		text = fromLatin1(text)
 	}
 	text = bytes.TrimRight(text, " \t\r\n")
-	var raw map[string]json.RawMessage
-	err := json.Unmarshal(text, &raw)
+	raw, err := split(text)
 	var syntax *json.SyntaxError
 	switch {
 	case len(text) == 0:
@@ -114,20 +115,22 @@ func isNumber(raw json.RawMessage) bool {
 
 // word is a text or a number, which is taken as text, as it came.
 func (f *fields) word(name string) string {
-	raw := f.raw[name]
-	var s string
+	raw := f.raw.get(name)
 	switch {
 	case isNull(raw):
+		return ""
 	case isNumber(raw):
 		return string(raw)
-	case json.Unmarshal(raw, &s) != nil:
+	}
+	s, ok := unquote(raw)
+	if !ok {
 		f.fail(name, "a string")
 	}
 	return s
 }
 
 // text is a clean text of at most limit bytes.
-func (f *fields) text(name string, limit int) string { return clean(f.word(name), limit) }
+func (f *fields) text(name string, limit int) string { return plain.Line(f.word(name), limit) }
 
 func (f *fields) nodeID() string {
 	id := f.word("node_id")
@@ -136,7 +139,7 @@ func (f *fields) nodeID() string {
 	case f.err != nil:
 	case trimmed == "":
 		f.err = invalid("node_id required")
-	case strings.ContainsFunc(id, unprintable):
+	case strings.ContainsFunc(id, plain.Unprintable):
 		f.fail("node_id", "without control characters")
 	case utf8.RuneCountInString(trimmed) > contract.MaxNodeIDChars:
 		f.fail("node_id", fmt.Sprintf("at most %d characters long", contract.MaxNodeIDChars))
@@ -146,9 +149,9 @@ func (f *fields) nodeID() string {
 
 // ip is never wrong: an agent may send whatever a look-up service answered, a page of HTML included.
 func (f *fields) ip(peer netip.Addr) string {
-	raw := f.raw["ip"]
-	var s string
-	if isNull(raw) || json.Unmarshal(raw, &s) == nil && strings.TrimSpace(s) == "" {
+	raw := f.raw.get("ip")
+	s, ok := unquote(raw)
+	if isNull(raw) || ok && strings.TrimSpace(s) == "" {
 		return ""
 	}
 	a, err := netip.ParseAddr(strings.TrimSpace(s))
@@ -163,31 +166,39 @@ func (f *fields) ip(peer netip.Addr) string {
 
 // meta of any type is accepted: what is not a string is shown as the JSON it is.
 func (f *fields) meta() string {
-	raw := f.raw["meta"]
-	var s string
-	switch {
-	case isNull(raw):
+	raw := f.raw.get("meta")
+	if isNull(raw) {
 		return ""
-	case json.Unmarshal(raw, &s) != nil:
+	}
+	s, ok := unquote(raw)
+	if !ok {
 		s = string(compact(raw))
 	}
-	return clean(s, contract.MaxMetaBytes)
+	return plain.Line(s, contract.MaxMetaBytes)
 }
 
 func (f *fields) seconds(name string) float64 {
-	raw := f.raw[name]
-	var v float64
-	if !isNull(raw) && json.Unmarshal(raw, &v) != nil {
+	raw := f.raw.get(name)
+	if isNull(raw) {
+		return 0
+	}
+	v, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || !isNumber(raw) {
 		f.fail(name, "a number of seconds")
+		return 0
 	}
 	return max(v, 0)
 }
 
 func (f *fields) integer(name string) int64 {
-	raw := f.raw[name]
-	var v int64
-	if !isNull(raw) && json.Unmarshal(raw, &v) != nil {
+	raw := f.raw.get(name)
+	if isNull(raw) {
+		return 0
+	}
+	v, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || !isNumber(raw) {
 		f.fail(name, "a whole number")
+		return 0
 	}
 	return v
 }
@@ -195,18 +206,19 @@ func (f *fields) integer(name string) int64 {
 // annotations keeps those that can be read: they are shown, never judged, and no heartbeat is lost over them.
 func annotations(raw json.RawMessage) []contract.Annotation {
 	var all []json.RawMessage
-	if json.Unmarshal(raw, &all) != nil {
+	if len(raw) == 0 || json.Unmarshal(raw, &all) != nil {
 		return nil
 	}
 	var out []contract.Annotation
 	for _, one := range all {
-		f := fields{}
 		if len(out) == contract.MaxAnnotations {
 			break
 		}
-		if json.Unmarshal(one, &f.raw) != nil {
+		raw, err := split(one)
+		if err != nil {
 			continue
 		}
+		f := fields{raw: raw}
 		a := contract.Annotation{
 			At:       f.integer("at"),
 			Status:   f.text("status", maxWordBytes),
@@ -221,11 +233,16 @@ func annotations(raw json.RawMessage) []contract.Annotation {
 }
 
 func (f *fields) agent() contract.Agent {
-	a := fields{prefix: "agent."}
-	if json.Unmarshal(f.raw["agent"], &a.raw) != nil && !isNull(f.raw["agent"]) {
+	raw := f.raw.get("agent")
+	if isNull(raw) {
+		return contract.Agent{}
+	}
+	m, err := split(raw)
+	if err != nil {
 		f.fail("agent", "an object")
 		return contract.Agent{}
 	}
+	a := fields{raw: m, prefix: "agent."}
 	out := contract.Agent{
 		Version: a.text("version", maxWordBytes),
 		OS:      a.text("os", maxWordBytes),

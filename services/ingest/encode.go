@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
+	"strconv"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 )
@@ -19,13 +22,90 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// encode makes the JSON of one heartbeat. Each request does it for itself, so that a batch only has to be joined.
+// encode makes the JSON of one heartbeat, as marshal would. Each request does it for itself, so that a batch only has to
+// be joined.
 func encode(h contract.Heartbeat) ([]byte, error) {
-	b, err := marshal(h)
-	if err != nil {
-		return nil, fmt.Errorf("encode heartbeat: %w", err)
+	o := objectWriter{b: make([]byte, 0, 256+len(h.Meta)+len(h.Evidence)+len(h.Metrics)+len(h.Workload))}
+	o.b = append(o.b, `{"node_id":`...)
+	o.b = appendText(o.b, h.NodeID)
+	o.text(`,"ip":`, h.IP)
+	o.text(`,"meta":`, h.Meta)
+	o.text(`,"status":`, h.Status)
+	o.text(`,"reason":`, h.Reason)
+	o.text(`,"evidence":`, h.Evidence)
+	o.seconds(`,"interval_sec":`, h.IntervalSec)
+	o.text(`,"boot_id":`, h.BootID)
+	if h.Seq != 0 {
+		o.b = strconv.AppendInt(append(o.b, `,"seq":`...), h.Seq, 10)
 	}
-	return b, nil
+	o.agent(h.Agent)
+	// Both are compact and valid: Decode made them so.
+	o.raw(`,"metrics":`, h.Metrics)
+	o.raw(`,"workload":`, h.Workload)
+	if len(h.Annotations) > 0 {
+		o.value(`,"annotations":`, h.Annotations)
+	}
+	return append(o.b, '}'), o.err
+}
+
+// objectWriter appends members that are not empty.
+type objectWriter struct {
+	b   []byte
+	err error
+}
+
+func (o *objectWriter) text(name, s string) {
+	if s != "" {
+		o.b = appendText(append(o.b, name...), s)
+	}
+}
+
+func (o *objectWriter) raw(name string, raw json.RawMessage) {
+	if len(raw) > 0 {
+		o.b = append(append(o.b, name...), raw...)
+	}
+}
+
+// value appends whatever is rare enough to leave to encoding/json.
+func (o *objectWriter) value(name string, v any) {
+	b, err := marshal(v)
+	if err != nil {
+		o.err = fmt.Errorf("encode heartbeat: %w", err)
+	}
+	o.b = append(append(o.b, name...), b...)
+}
+
+func (o *objectWriter) seconds(name string, v float64) {
+	switch {
+	case v == 0:
+	case v == math.Trunc(v) && math.Abs(v) < 1e15:
+		o.b = strconv.AppendInt(append(o.b, name...), int64(v), 10)
+	default:
+		o.value(name, v)
+	}
+}
+
+func (o *objectWriter) agent(a contract.Agent) {
+	if a == (contract.Agent{}) {
+		return
+	}
+	o.b = append(o.b, `,"agent":{`...)
+	first := len(o.b)
+	o.text(`,"version":`, a.Version)
+	o.text(`,"os":`, a.OS)
+	o.text(`,"arch":`, a.Arch)
+	o.b = append(slices.Delete(o.b, first, first+1), '}') // its first comma
+}
+
+// appendText appends a JSON string.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := marshal(s) // a string cannot fail
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // join makes the JSON of a batch from its head, whose Heartbeats are ignored, and encoded heartbeats.

@@ -1,8 +1,8 @@
 package ingest
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"math"
 	"net/http"
 	"net/netip"
@@ -27,6 +27,9 @@ const retryLater = 5 * time.Second
 func Serves(path string) bool { return tidy(path) == Path }
 
 func tidy(path string) string {
+	if path == Path {
+		return path
+	}
 	return "/" + strings.Join(strings.FieldsFunc(path, func(r rune) bool { return r == '/' }), "/")
 }
 
@@ -130,7 +133,8 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	if r.ContentLength > contract.MaxBodyBytes {
 		return nil, tooLong
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, contract.MaxBodyBytes))
+	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)) // room to see the end without growing
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, contract.MaxBodyBytes))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
@@ -138,7 +142,7 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	case err != nil:
 		return nil, &refusal{status: http.StatusBadRequest, detail: "the body could not be read", cause: err}
 	}
-	return body, nil
+	return body.Bytes(), nil
 }
 
 func (s *Service) store(h contract.Heartbeat) error {

@@ -3,44 +3,10 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/plain"
 )
-
-// unprintable runes have no place in a line of text: controls, line separators, and the marks that turn the
-// direction of what follows, with which one node could make the names of others read differently.
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
-}
-
-// clean makes one line of at most limit bytes, cut between runes. Line ends and tabs become spaces, so that words stay
-// apart; other unprintable runes are dropped, NUL above all, which Postgres cannot store.
-func clean(s string, limit int) string {
-	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n' || r == '\r':
-			return ' '
-		case unprintable(r):
-			return -1
-		}
-		return r
-	}, s))
-	return strings.TrimRightFunc(cut(s, limit), unicode.IsSpace)
-}
-
-// cut shortens a valid UTF-8 text to at most limit bytes.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
-}
 
 // compact drops the white space between the tokens of valid JSON.
 func compact(raw json.RawMessage) json.RawMessage {
@@ -57,8 +23,11 @@ func object(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil
 	}
-	out := compact(raw)
-	if len(out) > contract.MaxReportBytes || json.Unmarshal(out, new(map[string]any)) != nil {
+	out := raw
+	if bytes.ContainsAny(raw, " \t\r\n") {
+		out = compact(raw)
+	}
+	if len(out) > contract.MaxReportBytes || strange(out) && json.Unmarshal(out, new(map[string]any)) != nil {
 		return nil
 	}
 	if !bytes.Contains(out, []byte(`\u`)) {
@@ -69,6 +38,25 @@ func object(raw json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return out
+}
+
+// strange reports whether valid JSON may hold a number that a float64 cannot: with an exponent, or with very many digits.
+func strange(raw json.RawMessage) bool {
+	digits := 0
+	for i, c := range raw {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case (c == 'e' || c == 'E') && i > 0 && '0' <= raw[i-1] && raw[i-1] <= '9':
+			return true
+		default:
+			digits = 0
+		}
+		if digits > 300 {
+			return true
+		}
+	}
+	return false
 }
 
 // cleanJSON writes an object anew with clean names and texts. Numbers stay as they are.
@@ -89,7 +77,7 @@ func cleanJSON(raw json.RawMessage) json.RawMessage {
 func cleanValue(v any) any {
 	switch v := v.(type) {
 	case string:
-		return clean(v, contract.MaxReportBytes)
+		return plain.Line(v, contract.MaxReportBytes)
 	case []any:
 		for i := range v {
 			v[i] = cleanValue(v[i])
@@ -97,7 +85,7 @@ func cleanValue(v any) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, e := range v {
-			out[clean(k, contract.MaxReportBytes)] = cleanValue(e)
+			out[plain.Line(k, contract.MaxReportBytes)] = cleanValue(e)
 		}
 		return out
 	}

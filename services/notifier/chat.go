@@ -11,6 +11,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 )
 
 // How long a message on its way, the note of it, and giving the lease back may take when the service stops. Cut off
@@ -34,13 +35,14 @@ type chat struct {
 	metrics *metrics
 	status  status
 
-	seen sight // of the lease that another holds
+	seen lease.Sight[nodestore.ChatLease] // of the lease that another holds
 
 	// accepted is what Telegram took last. It stays true when the lease is lost, and when the database loses the note.
 	accepted *accepted
 	// unsent is a notification of which every attempt certainly failed: it may still become another message.
 	unsent unsent
-	thawed bool // it was taken back, and what it was to tell will be in the next one
+	thawed bool  // it was taken back, and what it was to tell will be in the next one
+	term   int64 // of the last tenure that knew the chat's pace
 	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
 	// make Telegram be asked sooner than it wished.
 	failures int       // attempts that failed in a row
@@ -94,12 +96,12 @@ func (c *chat) run(ctx context.Context) {
 		case err == nil:
 			failures = 0
 		case errors.Is(err, nodestore.ErrHeld):
-			failures, wait = 0, c.o.Timing.Lease/beats
+			failures, wait = 0, c.o.Timing.Lease/lease.Beats
 			c.can()
-		case errors.Is(err, errStale):
+		case errors.Is(err, lease.ErrStale):
 			failures, wait = 0, 0 // it may still be ours
 		case errors.Is(err, nodestore.ErrFenced):
-			failures, wait = 0, c.o.Timing.Lease/beats
+			failures, wait = 0, c.o.Timing.Lease/lease.Beats
 			c.log.Warn().Msg("another notifier tells this chat now: standing by")
 		default:
 			if c.cannot(ctx, err) {
@@ -120,28 +122,40 @@ func (c *chat) tenure(ctx context.Context) error {
 		return err
 	}
 	crashpoint.Here("notifier.acquired")
+	alone := l.Term == c.term+1
+	if !alone {
+		c.unsent = unsent{} // whoever told the chat since may have sent it
+	}
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })
 	c.log.Debug().Int64("term", l.Term).Msg("telling this chat")
 
 	tctx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
-	k := &keeper{store: c.o.Store, lease: l, ttl: c.o.Timing.Lease, now: c.o.Now}
-	k.renewed(began)
+	held := &lease.Hold{TTL: c.o.Timing.Lease, Now: c.o.Now}
+	held.Renewed(began)
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		k.keep(tctx, lose)
+		held.Keep(tctx, func(ctx context.Context) error { return c.renew(ctx, held, l) }, lose)
 	}()
-	err = c.guard(func() error { return (&teller{chat: c, lease: l, fresh: k.fresh}).tell(tctx) })
+	err = c.guard(func() error { return (&teller{chat: c, lease: l, fresh: held.Fresh, alone: alone}).tell(tctx) })
 	lost := context.Cause(tctx)
 	lose(nil)
 	<-kept
 	if ctx.Err() == nil && lost != nil {
 		return lost
 	}
-	if !errors.Is(err, nodestore.ErrFenced) && !errors.Is(err, errStale) {
+	if !errors.Is(err, nodestore.ErrFenced) && !errors.Is(err, lease.ErrStale) {
 		c.release(ctx, l)
+	}
+	return err
+}
+
+func (c *chat) renew(ctx context.Context, held *lease.Hold, l nodestore.ChatLease) error {
+	err := held.Renew(ctx, func(ctx context.Context) error { return c.o.Store.RenewChat(ctx, l, c.o.Timing.Lease) })
+	if err == nil {
+		crashpoint.Here("notifier.renewed")
 	}
 	return err
 }
@@ -152,7 +166,7 @@ func (c *chat) acquire(ctx context.Context) (nodestore.ChatLease, error) {
 	actx, cancel := context.WithTimeout(ctx, ttl)
 	defer cancel()
 	l, err := c.o.Store.AcquireChat(actx, c.name, c.o.ID, ttl, c.o.Timing.Lookback)
-	if !errors.Is(err, nodestore.ErrHeld) || !c.seen.look(l, c.o.Now(), ttl) {
+	if !errors.Is(err, nodestore.ErrHeld) || !c.seen.Look(l, c.o.Now(), ttl) {
 		return l, err
 	}
 	c.log.Warn().Str("owner", l.Owner).Msg("the notifier that told this chat is gone: taking over")

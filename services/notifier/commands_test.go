@@ -103,7 +103,7 @@ func TestTheNotifierTakesCommands(t *testing.T) {
 	arrived(t, fake, "rig-7") // before the silence holds it
 	fake.Say("-5", 3, "bob", "/silence all 2h")
 	fake.Say("-6", 0, "eve", "/silence all 3h")
-	all := arrived(t, fake, "rig-7", "Ни о каких узлах не сообщается до")
+	all := arrived(t, fake, "rig-7", "Сообщения обо всех узлах отключены до")
 	for _, m := range all {
 		if strings.Contains(m.Plain, "сообщается") && (m.Chat != "-5" || m.Thread != 3 || !strings.Contains(m.Plain, " CE")) {
 			t.Errorf("%+v", m)

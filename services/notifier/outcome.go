@@ -75,6 +75,11 @@ func flapMark(mark string) string {
 	return mark
 }
 
+// wasSilenced reports whether the entry says that a node is still down, since a silence of it is over.
+func (e Entry) wasSilenced() bool {
+	return e.Kind == node.Changed && e.Mark == nodestore.Silenced && e.To != node.Up && e.Incident != 0
+}
+
 // rank puts first what somebody has to act on.
 func (e Entry) rank() int {
 	switch {

@@ -136,6 +136,10 @@ func (p *process) Held(ctx context.Context, l nodestore.ChatLease, held, after s
 	})
 }
 
+func (p *process) Hold(ctx context.Context, l nodestore.ChatLease, held string, covered func(nodeID, meta string) bool) error {
+	return p.do(ctx, "hold", func() error { return p.Deliveries.Hold(ctx, l, held, covered) })
+}
+
 func (p *process) Free(ctx context.Context, l nodestore.ChatLease, rs []nodestore.Release) error {
 	return p.do(ctx, "free", func() error { return p.Deliveries.Free(ctx, l, rs) })
 }

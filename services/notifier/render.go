@@ -35,7 +35,8 @@ type renderer struct {
 // page of text under construction. Titles and labels are ours; every value is escaped.
 type page struct {
 	*renderer
-	b strings.Builder
+	b      strings.Builder
+	linked bool // it leads to the page
 }
 
 // render words one entry whole: a title, then a line for each thing to know.
@@ -43,7 +44,9 @@ func (r *renderer) render(a Entry, now node.Stamp) string {
 	p := &page{renderer: r}
 	p.entry(a)
 	p.history(a, now)
-	p.times(a.Event, a.Found)
+	if !a.wasSilenced() { // since when is said
+		p.times(a.Event, a.Found)
+	}
 	return p.done()
 }
 
@@ -136,7 +139,7 @@ func (p *page) sinceWhen(since, now node.Stamp) string {
 	if since == 0 {
 		return ""
 	}
-	return p.moment(since.Time(), p.loc) + " (" + p.duration(now.Since(since)) + ")"
+	return fmt.Sprintf(p.sinceSpan, p.moment(since.Time(), p.loc), p.duration(now.Since(since)))
 }
 
 // history says what was before, where the entry stands for more than its last alert.
@@ -147,7 +150,7 @@ func (p *page) history(a Entry, now node.Stamp) {
 	}
 	switch {
 	case a.Kind != node.Changed:
-	case a.Mark == nodestore.Silenced && a.To != node.Up:
+	case a.wasSilenced():
 		p.field(p.since, p.sinceWhen(a.Incident, now))
 		p.say(p.wasSilenced)
 	case a.Mark == nodestore.Flapping:
@@ -257,7 +260,13 @@ func (p *page) times(e node.Event, found time.Time) {
 	p.field(p.found, p.moment(found, p.loc))
 }
 
-func (p *page) link() { p.field(p.more, telegram.Escape(p.publicURL)) }
+// link leads to the page, once in each message.
+func (p *page) link() {
+	if !p.linked {
+		p.field(p.more, telegram.Escape(p.publicURL))
+	}
+	p.linked = true
+}
 
 // field writes a line, or nothing when there is nothing to say. value is HTML.
 func (p *page) field(label, value string) {

@@ -123,7 +123,11 @@ func (p *page) tally(counts []nodestore.DigestCount) {
 	part(n.up, p.counts[node.Up])
 	part(n.joined, p.countNew)
 	part(n.back, p.countBack)
-	part(n.other, p.countOther)
+	if len(parts) == 0 {
+		part(n.other, p.countAlerts)
+	} else {
+		part(n.other, p.countOther)
+	}
 	mark := "✅"
 	switch {
 	case n.down+n.lost > 0:

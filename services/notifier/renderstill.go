@@ -76,10 +76,11 @@ func (r *renderer) summary(s Summary) string {
 	}
 	p.field(p.total, telegram.Escape(strings.Join(parts, ", ")))
 	p.field(p.uptime, p.percent(s.Uptime))
-	if len(s.Worst) == 0 {
-		p.say(p.allDay)
-	} else {
+	switch {
+	case len(s.Worst) > 0:
 		p.b.WriteString(p.worst + ":\n")
+	case s.Counts[node.Down]+s.Counts[node.Lost] == 0: // a node may be down for a time that nobody could see
+		p.say(p.allDay)
 	}
 	for _, w := range s.Worst {
 		p.b.WriteString(p.code(w.NodeID, lineIDChars) + " " + p.percent(w.Uptime) + "\n")

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 )
 
 // retireAfter is how long a chat that is not configured here must be told by nobody before it is retired: another
@@ -22,18 +23,18 @@ type retirer struct {
 	wanted []string
 	now    func() time.Time
 	log    zerolog.Logger
-	seen   map[string]*sight
+	seen   map[string]*lease.Sight[nodestore.ChatLease]
 }
 
 func newRetirer(o Options) *retirer {
-	return &retirer{store: o.Store, wanted: o.told, now: o.Now, log: o.Log, seen: make(map[string]*sight)}
+	return &retirer{store: o.Store, wanted: o.told, now: o.Now, log: o.Log, seen: make(map[string]*lease.Sight[nodestore.ChatLease])}
 }
 
 // run looks until ctx ends. Failures are left to the next look: nothing hangs on it.
 func (r *retirer) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.look(ctx)
-		sleep(ctx, retireAfter/beats)
+		sleep(ctx, retireAfter/lease.Beats)
 	}
 }
 
@@ -49,9 +50,9 @@ func (r *retirer) look(ctx context.Context) {
 			continue
 		}
 		if r.seen[l.Chat] == nil {
-			r.seen[l.Chat] = new(sight)
+			r.seen[l.Chat] = new(lease.Sight[nodestore.ChatLease])
 		}
-		if r.seen[l.Chat].look(l, r.now(), retireAfter) {
+		if r.seen[l.Chat].Look(l, r.now(), retireAfter) {
 			r.retire(ctx, l)
 		}
 	}

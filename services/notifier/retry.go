@@ -44,17 +44,17 @@ func judge(err error, failures int, t Timing, random float64) verdict {
 	return v
 }
 
-// NotSent is an error of a sender that knows whether the message has left: when NotSent says so, nobody can have accepted
-// it, as when no connection was made.
-type NotSent interface {
+// NotAccepted is an error of a sender that knows whether somebody can have accepted the message: certainly not when no
+// connection was made, or when it was refused.
+type NotAccepted interface {
 	error
-	NotSent() bool
+	NotAccepted() bool
 }
 
-// refused reports whether a message that failed so was certainly not accepted: it did not leave, or it was answered.
-func refused(err error, v verdict) bool {
-	var n NotSent
-	return v.class != resultFailed || errors.As(err, &n) && n.NotSent()
+// refused reports whether a message that failed so was certainly not accepted.
+func refused(err error) bool {
+	var n NotAccepted
+	return errors.As(err, &n) && n.NotAccepted()
 }
 
 // backoff doubles from first to most, and adds up to a quarter so that many do not come back at one moment.
@@ -114,6 +114,14 @@ type burden struct {
 }
 
 func (l *burdens) add(b burden) { l.recent = append(l.recent, b) }
+
+// last is when the chat was told last, as far as is known; zero for never.
+func (l *burdens) last() (at time.Time) {
+	if n := len(l.recent); n > 0 {
+		at = l.recent[n-1].at
+	}
+	return at
+}
 
 // wait is how long the next message has to wait: a chat that was told much within a minute gets fewer messages, which
 // tell more each.

@@ -276,8 +276,8 @@ func TestPace(t *testing.T) {
 // unreachable is the error of a sender that made no connection.
 type unreachable struct{}
 
-func (unreachable) Error() string { return "no route" }
-func (unreachable) NotSent() bool { return true }
+func (unreachable) Error() string     { return "no route" }
+func (unreachable) NotAccepted() bool { return true }
 
 func TestNothingIsLostWhileTelegramFails(t *testing.T) {
 	for name, tt := range map[string]struct {

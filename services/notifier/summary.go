@@ -51,7 +51,8 @@ func (d TimeOfDay) day(now time.Time, loc *time.Location) string {
 	for _, back := range []int{0, 1} { // one due before midnight may still be told after it
 		at := time.Date(now.Year(), now.Month(), now.Day()-back, d.Hour, d.Minute, 0, 0, loc)
 		if late := now.Sub(at); late >= 0 && late < summaryLate {
-			return at.Format(time.DateOnly)
+			// Not the day of at: where clocks go forward at midnight, that may be the day before.
+			return time.Date(now.Year(), now.Month(), now.Day()-back, 12, 0, 0, 0, loc).Format(time.DateOnly)
 		}
 	}
 	return ""

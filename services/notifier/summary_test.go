@@ -10,17 +10,7 @@ import (
 )
 
 func TestTimeOfDay(t *testing.T) {
-	berlin, err := time.LoadLocation("Europe/Berlin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := func(s string) time.Time {
-		tm, err := time.ParseInLocation("2006-01-02 15:04", s, berlin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return tm
-	}
+	zone := "Europe/Berlin"
 	for _, tt := range []struct{ of, now, want string }{
 		{"09:00", "2026-03-01 08:59", ""},
 		{"09:00", "2026-03-01 09:00", "2026-03-01"},
@@ -30,13 +20,30 @@ func TestTimeOfDay(t *testing.T) {
 		{"23:30", "2026-03-02 02:30", ""},
 		{"00:00", "2026-03-02 00:00", "2026-03-02"},
 		{"02:30", "2026-03-29 03:30", "2026-03-29"}, // there is no 02:30 on this day
+		{"02:30", "2026-10-25 02:30", "2026-10-25"}, // there are two of it
+		{"zone", "America/Havana", ""},
+		{"00:00", "2026-03-07 00:10", "2026-03-07"},
+		{"00:00", "2026-03-07 23:10", ""},
+		{"00:00", "2026-03-08 01:10", "2026-03-08"}, // this day begins at 01:00
 		{"off", "2026-03-01 09:00", ""},
 	} {
+		if tt.of == "zone" {
+			zone = tt.now
+			continue
+		}
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := time.ParseInLocation("2006-01-02 15:04", tt.now, loc)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var d TimeOfDay
 		if err := d.Decode(tt.of); err != nil {
 			t.Fatal(err)
 		}
-		if got := d.day(at(tt.now).UTC(), berlin); got != tt.want {
+		if got := d.day(now.UTC(), loc); got != tt.want {
 			t.Errorf("%s at %s: %q, want %q", tt.of, tt.now, got, tt.want)
 		}
 		if d.String() != tt.of {

@@ -24,7 +24,7 @@ type sweeper struct {
 // again makes the next sweep look at all alerts that silences hold.
 func (s *sweeper) again() { s.quiet = nil }
 
-// sweep frees alerts whose silence, or whose flapping, is over.
+// sweep frees alerts whose silence, or whose flapping, is over, and holds those that a new silence covers.
 func (t *teller) sweep(ctx context.Context) error {
 	now := t.o.Now()
 	active := t.silences.now(now)
@@ -45,8 +45,29 @@ func (t *teller) sweep(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := t.hold(ctx, active); err != nil {
+		return err
+	}
 	t.quiet = ids
 	return nil
+}
+
+// hold lets silences hold alerts that wait already, with those in a notification that certainly reached nobody.
+func (t *teller) hold(ctx context.Context, active silences) error {
+	if len(active) == 0 {
+		return nil
+	}
+	n, err := t.o.Store.Frozen(ctx, t.lease)
+	if err != nil {
+		return err
+	}
+	if n != nil && t.unsent.certain(n) && n.Attempts > 0 {
+		t.thawed = true
+		if err := t.o.Store.Thaw(ctx, t.lease, n.ID); err != nil {
+			return err
+		}
+	}
+	return t.o.Store.Hold(ctx, t.lease, nodestore.Silenced, active.of)
 }
 
 // free goes through all nodes with alerts held for a reason, and does what is decided.

@@ -2,7 +2,6 @@ package notifier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 )
 
 // mortal is a store's connection of one process. Once it is cut, nothing of that process reaches the store.
@@ -247,21 +247,6 @@ func TestAFrozenProcessDoesNotSendLate(t *testing.T) {
 	})
 }
 
-func TestALeaseThatCannotBeRenewedIsGivenUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		store := newMemory()
-		store.fail = func(string, bool) error { return nodestore.ErrUnavailable }
-		ctx, lose := context.WithCancelCause(t.Context())
-		k := &keeper{store: store, ttl: 8 * time.Second, now: time.Now}
-		began := time.Now()
-		k.renewed(began)
-		k.keep(ctx, lose)
-		if took := time.Since(began); took != 8*time.Second || !errors.Is(context.Cause(ctx), errStale) {
-			t.Errorf("given up after %v: %v", took, context.Cause(ctx))
-		}
-	})
-}
-
 // The note of an accepted message fails: the note is repeated, not the message.
 func TestAFailedNoteIsNotAnotherMessage(t *testing.T) {
 	for name, committed := range map[string]bool{"not committed": false, "committed, answer lost": true} {
@@ -306,6 +291,71 @@ func TestAcceptanceIsRememberedAcrossTenures(t *testing.T) {
 		onceEach(t, sender.all(), "1", 1)
 		if store.told("1") != 1 {
 			t.Error("never noted")
+		}
+	})
+}
+
+// What one process knows of a frozen notification is worth nothing once another has held the chat: it may have sent it.
+func TestWhatAnotherMayHaveSentIsNotWordedAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, sender := newMemory(), newScript(nil)
+		a, b := &mortal{Deliveries: store, memory: store}, &mortal{Deliveries: store, memory: store}
+		var refusing atomic.Bool
+		refusing.Store(true)
+		a.die = func(call string) {
+			if call == "failed" && a.dead.Load() {
+				_ = store.Failed(t.Context(), nodestore.ChatLease{Chat: "1", Owner: "a", Term: 1}, 1, "wait") // the note arrives
+			}
+		}
+		start(t, "a", a, senderFunc(func(ctx context.Context, chat, html string, reply int64) (int64, error) {
+			if refusing.Load() {
+				a.dead.Store(true)
+				return 0, &telegram.Error{Words: "wait", RetryAfter: time.Second}
+			}
+			return sender.Send(ctx, chat, html, reply)
+		}), "1")
+		store.commit(downs(1)...)
+		synctest.Wait()
+		b.die = func(call string) {
+			if call == "before told" {
+				b.dead.Store(true)
+			}
+		}
+		second := start(t, "b", b, sender, "1")
+		<-sender.accepted
+		second.stop()
+		refusing.Store(false)
+		a.dead.Store(false)
+		store.commit(downs(2)[1])
+		time.Sleep(time.Minute)
+		all := sender.all()
+		if len(all) != 3 || all[0].html != all[1].html {
+			t.Errorf("what b sent was not repeated as it was: %v", all)
+		}
+		onceEach(t, all[1:], "1", 2)
+	})
+}
+
+// A process that comes back to a chat keeps the pace of what another has sent meanwhile.
+func TestThePaceOfAnotherIsKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, sender := newMemory(), newScript(nil)
+		a := &mortal{Deliveries: store, memory: store}
+		start(t, "a", a, sender, "1")
+		store.commit(downs(1)...)
+		<-sender.accepted
+		synctest.Wait()
+		a.dead.Store(true)
+		b := start(t, "b", store, sender, "1")
+		time.Sleep(30 * time.Second)
+		store.commit(downs(26)[1:]...)
+		told := (<-sender.accepted).at
+		synctest.Wait()
+		b.stop()
+		a.dead.Store(false)
+		store.commit(downs(27)[26])
+		if next := <-sender.accepted; next.at.Sub(told) < 15*time.Second {
+			t.Errorf("the next message after %v, want 15 s: much was told just before", next.at.Sub(told))
 		}
 	})
 }

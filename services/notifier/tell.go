@@ -10,6 +10,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 )
 
 const (
@@ -26,6 +27,7 @@ type teller struct {
 	*chat
 	lease    nodestore.ChatLease
 	fresh    func() bool // whether the lease still lasts
+	alone    bool        // nobody else told the chat since this process did
 	silences silences
 	sweeper
 	looked time.Time // when nobody was to be reminded of
@@ -59,19 +61,24 @@ func (t *teller) tell(ctx context.Context) error {
 
 // recall takes over the pace from whoever told the chat before. What this process sent itself it knows already.
 func (t *teller) recall(ctx context.Context) error {
+	if t.alone {
+		t.term = t.lease.Term
+		return nil
+	}
 	told, err := t.o.Store.Burdens(ctx, t.lease, time.Minute)
 	if err != nil {
 		return err
 	}
-	now := t.o.Now()
-	if len(t.load.recent) > 0 {
-		return nil
-	}
+	now, known := t.o.Now(), t.load.last()
 	for _, b := range told {
 		at := now.Add(-b.Ago)
+		if !at.After(known) {
+			continue
+		}
 		t.pace.remember(at)
 		t.load.add(burden{at, b.Alerts})
 	}
+	t.term = t.lease.Term
 	return nil
 }
 
@@ -184,10 +191,10 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 		t.moved(ctx)
 		return t.told(ctx, t.accepted)
 	}
-	if errors.Is(err, errStale) {
+	if errors.Is(err, lease.ErrStale) {
 		return err
 	}
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errStale) {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), lease.ErrStale) {
 		return nil // cut off by the end, not by Telegram
 	}
 	crashpoint.Here("notifier.refused")
@@ -195,12 +202,12 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 }
 
 // send gives a message on its way some time when the service stops, and all the time there is when only the lease
-// could not be renewed. Its error is errStale when the lease was over before the message left.
+// could not be renewed. Its error is lease.ErrStale when the lease was over before the message left.
 func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, error) {
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.o.Timing.Send)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		if !errors.Is(context.Cause(ctx), errStale) {
+		if !errors.Is(context.Cause(ctx), lease.ErrStale) {
 			sleep(sctx, sendGrace)
 			cancel()
 		}
@@ -212,7 +219,7 @@ func (t *teller) send(ctx context.Context, n nodestore.Notification) (int64, err
 	}
 	id, err := t.deliver(l, n)
 	if err != nil && l.expired.Load() {
-		err = errStale
+		err = lease.ErrStale
 	}
 	return id, err
 }
@@ -280,7 +287,7 @@ func (t *teller) forget() {
 // failed notes why, and when to try again. certain says that no attempt before can have been accepted.
 func (t *teller) failed(ctx context.Context, n nodestore.Notification, err error, certain bool) error {
 	v := judge(err, t.failures, t.o.Timing, t.o.Random())
-	if certain && refused(err, v) {
+	if certain && refused(err) {
 		t.unsent = unsent{n.ID, n.Attempts + 1}
 	}
 	now := t.o.Now()

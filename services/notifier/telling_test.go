@@ -219,6 +219,35 @@ func TestASilenceHoldsAndItsEndTellsWhatIsStillDown(t *testing.T) {
 	})
 }
 
+// While Telegram is away, people see the page and silence what they work on: nothing of it is told afterwards.
+func TestASilenceHoldsWhatWaitsAlready(t *testing.T) {
+	inWorlds(t, func(t *testing.T, w *world) {
+		w.add(t, "dc=home", names(0, 3)...)
+		w.add(t, "dc=lab", name(3))
+		sender := newScript(nil)
+		var off atomic.Bool
+		off.Store(true)
+		w.run(t, "a", unsteady{sender, off.Load}, nil)
+		w.set(t, node.Down, "no_screen", name(0)) // is in a notification that was tried
+		time.Sleep(10 * time.Second)
+		w.set(t, node.Down, "no_screen", names(1, 4)...)
+		time.Sleep(10 * time.Second)
+		w.silence(t, nodestore.ScopeLabel, "dc=home", 2*time.Hour)
+		time.Sleep(2 * time.Minute)
+		w.wantRecord(t, "1", "h", names(0, 3)...)
+		off.Store(false)
+		time.Sleep(10 * time.Minute)
+		wantTexts(t, sender.all(), []string{"<b>Gensyn node DOWN</b>", name(3)})
+		w.set(t, node.Up, "", name(1))
+		time.Sleep(2 * time.Hour)
+		wantTexts(t, sender.all()[1:], []string{
+			"<b>Gensyn: 2 DOWN</b>", "<code>" + name(0) + "</code> DOWN for 2 hours", "<code>" + name(2) + "</code> DOWN for 2 hours",
+		})
+		w.wantRecord(t, "1", "uu", name(1))
+		w.wantRecord(t, "1", "t", name(0), name(2), name(3))
+	})
+}
+
 func TestASilenceThatIsEndedEarlyTellsAtOnce(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
 		w.add(t, "", names(0, 300)...)

@@ -69,7 +69,7 @@ type catalogue struct {
 	short                         map[node.State]string           // what a node is, in a line
 	counts                        map[node.State]func(int) string // how many are it
 	countNew, countBack           func(int) string
-	countOther                    func(int) string
+	countAlerts, countOther       func(int) string
 	upAfter, wasDown, again       string // durations, state
 	stillSince, silentLine        string
 	newLine, returnedLine         string
@@ -81,6 +81,7 @@ type catalogue struct {
 	changesLabel, changesField    string // number, from, to
 	changesSpan                   string // changes, from, to
 	now, since                    string // labels
+	sinceSpan                     string // moment, duration until now
 	ownNetwork                    string // lost nodes, all nodes
 	others, record, first, remind string
 	uptime, worst, allDay, total  string

@@ -45,17 +45,17 @@ var english = catalogue{
 
 	blindSpan: "Nothing could be heard for %s, from %s to %s. No node was judged for that time.",
 	deafSpan:  "For %s, since %s, no heartbeat came from any %s.",
-	deafAdvice: "The way in is as suspect as the nodes: look at network, proxy, certificate and secret. " +
-		"Nodes that fall silent now are not told one by one.",
+	deafAdvice: "The way in may be at fault, not the nodes: check network, proxy, certificate and secret. " +
+		"Nodes that fall silent now get no message of their own.",
 	hearingSpan:   "It was deaf for %s, since %s.",
-	hearingAdvice: "Marked lost meanwhile: %s. Those that stay silent will be told.",
+	hearingAdvice: "Marked lost meanwhile: %s. You will be told of those that stay silent.",
 	stalledSpan:   "No message reached the evaluator for %s, since %s.",
 	stalledAdvice: "No node is judged until that ends: look at NATS and ingest.",
-	outdatedAdvice: "It met a message of a newer version and folds nothing from there on. No node is judged until the " +
-		"evaluator is updated; nothing is lost, it goes on from that message.",
+	outdatedAdvice: "It met a message of a newer version and has stopped there. No node is judged until the evaluator is " +
+		"updated. Nothing is lost: it goes on from that message.",
 
 	addresses:     "From",
-	doubledAdvice: "Give each a NODE_ID of its own. Until then the state shown is now the one's, now the other's.",
+	doubledAdvice: "Give each a NODE_ID of its own. Until then the state shown jumps between them.",
 	doubledMaybeAdvice: "If these are two machines, give one of them another NODE_ID. " +
 		"If it is one machine with two ways to the internet, nothing is wrong.",
 	clonesAdvice: "They have the same boot id, so they are copies of one machine, and only one of them is heard. " +
@@ -71,7 +71,7 @@ var english = catalogue{
 	less:  "less than a second",
 	units: [4]func(int) string{manyEnglish("second"), manyEnglish("minute"), manyEnglish("hour"), manyEnglish("day")},
 	nodes: func(n int) string {
-		return fmt.Sprintf("of %s %s", numberEnglish(n), pluralEnglish(n, "node", "nodes"))
+		return fmt.Sprintf("of the %s %s", numberEnglish(n), pluralEnglish(n, "node", "nodes"))
 	},
 	marked: func(n int) string { return numberEnglish(n) + " " + pluralEnglish(n, "node", "nodes") },
 
@@ -88,9 +88,10 @@ var english = catalogue{
 	counts: map[node.State]func(int) string{
 		node.Up: countEnglish("UP"), node.Degraded: countEnglish("DEGRADED"), node.Down: countEnglish("DOWN"), node.Lost: countEnglish("LOST"),
 	},
-	countNew:   countEnglish("new"),
-	countBack:  func(n int) string { return numberEnglish(n) + pluralEnglish(n, " was", " were") + " down meanwhile" },
-	countOther: func(n int) string { return numberEnglish(n) + pluralEnglish(n, " other alert", " other alerts") },
+	countNew:    countEnglish("new"),
+	countBack:   func(n int) string { return numberEnglish(n) + pluralEnglish(n, " was", " were") + " down meanwhile" },
+	countAlerts: func(n int) string { return numberEnglish(n) + pluralEnglish(n, " alert", " alerts") },
+	countOther:  func(n int) string { return numberEnglish(n) + pluralEnglish(n, " other alert", " other alerts") },
 
 	upAfter:        "UP after %s",
 	wasDown:        "UP again, was down for %s",
@@ -103,7 +104,7 @@ var english = catalogue{
 	wasSilenced:    "It was silenced until now.",
 	flappingLine:   "flapping: %s from %s to %s, now %s",
 	flappedLine:    "was flapping: %s from %s to %s, now %s",
-	flappingAdvice: "It is told again, as a sum, once it has been steady for 30 minutes, else every 6 hours.",
+	flappingAdvice: "Its next changes are summed up once it has been steady for 30 minutes, else every 6 hours.",
 	changes:        func(n int) string { return numberEnglish(n) + " " + pluralEnglish(n, "change", "changes") },
 	changesLabel:   "Changes",
 	changesField:   "%s, from %s to %s",
@@ -112,6 +113,7 @@ var english = catalogue{
 	decimal:        ".",
 	now:            "Now",
 	since:          "Since",
+	sinceSpan:      "%s (%s)",
 	ownNetwork:     "The monitor's own network may be at fault: %s of %s nodes fell silent within 5 minutes.",
 	others:         "for other reasons",
 	record:         "All of them are in the record.",

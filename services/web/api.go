@@ -14,6 +14,15 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
+// apiRoutes are what programs read.
+func (s *Service) apiRoutes(get func(path, route string, h http.HandlerFunc)) {
+	get(nodesPath, "nodes", s.getNodes)
+	get(nodesPath+"/*", "node", s.getNodeJSON)
+	get(incidentsPath, "incidents_api", s.getIncidentsJSON)
+	get("/api/stats", "stats", s.getStats)
+	get(openAPIPath, "openapi", s.getOpenAPI)
+}
+
 const (
 	maxSearch = 200     // characters of ?q=
 	maxLimit  = 1000000 // nodes
@@ -53,38 +62,6 @@ func parseNodesQuery(v url.Values) (nodesQuery, error) {
 		q.limit = n
 	}
 	return q, nil
-}
-
-// getNodes answers a JSON array ordered by node_id.
-func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		detail(w, http.StatusBadRequest, "the query cannot be read: "+err.Error())
-		return
-	}
-	q, err := parseNodesQuery(values)
-	if err != nil {
-		detail(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	snap, err := s.view.get(r.Context())
-	if err != nil {
-		w.Header().Set("Retry-After", "2")
-		detail(w, http.StatusServiceUnavailable, "the database does not answer")
-		return
-	}
-	now := snap.now(s.Now())
-	setStale(w, snap.staleness(now))
-	selected, more := snap.page(q)
-	if more {
-		values.Set("after", selected[len(selected)-1].ID)
-		w.Header().Set("Link", "<"+nodesPath+"?"+values.Encode()+`>; rel="next"`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if r.Method == http.MethodHead {
-		return
-	}
-	_ = writeNodes(w, selected, now, snap.status.Clock) // the client went away
 }
 
 // page returns the selected nodes by id, and whether the limit cut some off.

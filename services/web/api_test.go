@@ -164,7 +164,7 @@ func TestStaleHeader(t *testing.T) {
 			store := newFakeStore(sample()...)
 			tt.change(store)
 			s := newService(t, store)
-			for _, path := range []string{"/", "/table", "/api/nodes"} {
+			for _, path := range []string{"/", "/?state=up", "/api/nodes"} {
 				if got := do(s, "GET", path).Header().Get("X-Monitor-Stale"); got != tt.want {
 					t.Errorf("%s: %q, want %q", path, got, tt.want)
 				}
@@ -224,27 +224,4 @@ func BenchmarkWriteNodes(b *testing.B) {
 	for b.Loop() {
 		_ = writeNodes(io.Discard, nodes, noon, node.Clock{Settings: s})
 	}
-}
-
-func BenchmarkPage(b *testing.B) {
-	store := newFakeStore()
-	for _, n := range manyNodes(maxRows) {
-		store.nodes = append(store.nodes, *n)
-	}
-	s := newService(b, store)
-	snap, err := s.view.get(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("rendered", func(b *testing.B) {
-		for b.Loop() {
-			snap.fragments = nil
-			_, _ = s.fragment(snap, look{w: &english})
-		}
-	})
-	b.Run("remembered", func(b *testing.B) {
-		for b.Loop() {
-			do(s, "GET", "/")
-		}
-	})
 }

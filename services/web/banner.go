@@ -24,7 +24,7 @@ type banner struct {
 }
 
 // banners says what is wrong with the monitor.
-func (s *snapshot) banners(w *words) []banner {
+func (s *standing) banners(w *words) []banner {
 	here := s.at.Add(-s.skew)
 	if s.status.Term == 0 {
 		return append([]banner{{true, w.Never}}, telling(w, s.status.Chats, here)...)

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -72,7 +71,7 @@ func TestBanners(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			status := healthy()
 			tt.change(&status)
-			snap := &snapshot{at: noon, status: status, counts: map[node.State]int{}}
+			snap := &standing{at: noon, status: status}
 			for w, want := range map[*words][]string{&english: tt.en, &russian: tt.ru} {
 				var got []string
 				for _, b := range snap.banners(w) {

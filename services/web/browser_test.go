@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -144,9 +143,20 @@ func accept(lang string) chromedp.Action[chromedp.Void] {
 // serve shows a store at an address.
 func serve(t *testing.T, store *fakeStore, change ...func(o *Options)) string {
 	t.Helper()
-	server := httptest.NewServer(newService(t, store, append([]func(*Options){realTime}, change...)...).Handler())
-	t.Cleanup(server.Close)
-	return server.URL
+	_, url := serveService(t, store, change...)
+	return url
+}
+
+func serveService(t *testing.T, store *fakeStore, change ...func(o *Options)) (*Service, string) {
+	t.Helper()
+	service := newService(t, store, append([]func(*Options){realTime}, change...)...)
+	server := httptest.NewServer(service.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections() // open streams
+		server.Close()
+	})
+	running(t, service)
+	return service, server.URL
 }
 
 // hostile are texts that are markup, script or worse wherever they are not escaped.
@@ -177,12 +187,12 @@ func TestBrowserShowsHostileTextsLiterally(t *testing.T) {
 	b := newBrowser(t)
 	for _, path := range []string{"/", "/?q=" + strings.NewReplacer("<", "%3C", ">", "%3E", `"`, "%22", " ", "+").Replace(`"><script>window.pwned=7</script>`)} {
 		b.run(chromedp.Navigate(url+path), chromedp.WaitReady(chromedp.CSS("#live")))
-		b.until(`document.getElementById("fresh").textContent.includes("Updated")`)
+		b.until(`document.getElementById("fresh").textContent.includes("Live")`)
 		if pwned := eval[bool](b, `"pwned" in window`); pwned {
 			t.Fatalf("%s: a script ran", path)
 		}
-		if n := eval[int](b, `document.querySelectorAll("script, style, img, svg").length`); n != 1 {
-			t.Errorf("%s: %d foreign elements, want our one script only", path, n-1)
+		if n := eval[int](b, `document.querySelectorAll("script, style, img, iframe, object, svg:not(.ours)").length`); n != 2 {
+			t.Errorf("%s: %d foreign elements, want our one script and our sign", path, n-2)
 		}
 	}
 	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#live")))
@@ -228,6 +238,7 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 
 	store.change(func(f *fakeStore) {
 		f.nodes = append(f.nodes, node.Node{ID: "zulu", State: node.Down, Reason: "no_process", Heard: ago(0), Since: ago(0)})
+		f.events = append(f.events, transition(1, "zulu", node.Down))
 	})
 	b.until(`document.body.textContent.includes("zulu")`)
 	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo charlie delta zulu echo alpha" {
@@ -249,14 +260,16 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 
 func TestBrowserSaysThatTheConnectionIsLost(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(newService(t, newFakeStore(sample()...), realTime).Handler())
+	service := newService(t, newFakeStore(sample()...), realTime)
+	server := httptest.NewServer(service.Handler())
 	t.Cleanup(server.Close)
+	running(t, service)
 	b := newBrowser(t)
 	b.run(chromedp.Navigate(server.URL), chromedp.WaitReady(chromedp.CSS("#show-lost")))
 	b.clean()
 	server.CloseClientConnections()
 	server.Close()
-	b.until(`document.getElementById("notice").textContent.startsWith("No connection to the monitor. The table is ")`)
+	b.until(`document.getElementById("notice").textContent.startsWith("No connection to the monitor. What you see is ")`)
 	b.until(`document.body.textContent.includes("alpha")`)
 }
 
@@ -280,13 +293,17 @@ func TestBrowserInRussian(t *testing.T) {
 	if lang := eval[string](b, `document.documentElement.lang`); lang != "ru" {
 		t.Errorf("lang is %s", lang)
 	}
-	b.until(`document.getElementById("fresh").textContent.startsWith("Обновлено в ")`)
+	b.until(`document.getElementById("fresh").textContent.includes("На связи")`)
 	b.until(`document.getElementById("say").textContent.startsWith("Узлы: нет связи — 2")`)
 	if word := eval[string](b, `document.querySelector(".age span").textContent`); !strings.HasSuffix(word, "ч") && !strings.HasSuffix(word, "д") && !strings.HasSuffix(word, "мин") {
 		t.Errorf("age is %q", word)
 	}
 	b.run(chromedp.Click(chromedp.CSS(`a[hreflang="en"]`)), chromedp.WaitReady(chromedp.CSS("table")))
 	b.until(`document.documentElement.lang === "en"`)
+	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("table")))
+	if lang := eval[string](b, `document.documentElement.lang`); lang != "en" {
+		t.Errorf("the choice is forgotten: %s", lang)
+	}
 	b.clean()
 }
 
@@ -312,70 +329,4 @@ func TestBrowserFitsAPhone(t *testing.T) {
 		}
 	}
 	b.clean()
-}
-
-// TestBrowserScreenshots writes pictures to look at, when SCREENSHOTS names a directory; it always renders them.
-func TestBrowserScreenshots(t *testing.T) {
-	t.Parallel()
-	url := serve(t, busy())
-	empty := serve(t, newFakeStore(), func(o *Options) { o.AgentHint = true })
-	dead := newFakeStore()
-	dead.err = context.DeadlineExceeded
-	broken := serve(t, dead)
-	b := newBrowser(t)
-	dir := os.Getenv("SCREENSHOTS")
-	for _, shot := range []struct {
-		name, url, scheme string
-		width             int64
-	}{
-		{"desktop-light-en", url, "light", 1280}, {"desktop-dark-ru", url + "/?lang=ru", "dark", 1280},
-		{"phone-light-ru", url + "/?lang=ru&q=gpu-1", "light", 360}, {"phone-dark-en", url + "/?q=gpu-2", "dark", 360},
-		{"tablet-light-en", url + "/?q=1", "light", 800},
-		{"empty-light-en", empty, "light", 1280}, {"empty-phone-dark-ru", empty + "/?lang=ru", "dark", 360},
-		{"broken-light-en", broken, "light", 1280}, {"filtered-light-en", url + "/?q=nothing", "light", 1280},
-	} {
-		b.run(prefer(shot.scheme), size(shot.width, 900), chromedp.Navigate(shot.url), chromedp.WaitReady(chromedp.CSS("#live")))
-		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(picture) == 0 {
-			t.Fatalf("%s: no picture", shot.name)
-		}
-		if dir == "" {
-			continue
-		}
-		if err := os.WriteFile(dir+"/"+shot.name+".png", picture, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// busy is a monitor of thirty nodes on a bad day.
-func busy() *fakeStore {
-	now := time.Now()
-	before := func(d time.Duration) node.Stamp { return node.Stamp(now.Add(-d).UnixNano()) }
-	store := newFakeStore()
-	for i := range 30 {
-		n := node.Node{
-			ID: fmt.Sprintf("gpu-%02d-gensyn", i), IP: fmt.Sprintf("203.0.113.%d", 10+i), State: node.Up,
-			Meta: []string{"", "RTX 4090, Hetzner", "A100 ×2, rack 4"}[i%3], Heard: before(time.Duration(i*2) * time.Second), Since: before(9 * time.Hour),
-		}
-		switch i {
-		case 3:
-			n.State, n.Reason, n.Evidence, n.Since = node.Down, "port_closed_3000", "dial tcp 127.0.0.1:3000: connect: connection refused", before(7*time.Minute)
-		case 11:
-			n.State, n.Reason, n.Heard, n.Since, n.Name = node.Lost, node.ReasonSilent, before(26*time.Hour), before(26*time.Hour-3*time.Minute), "Old miner in the cellar"
-		case 17:
-			n.State, n.Reason, n.Since, n.IP = node.Down, "no_screen_no_proc", before(40*time.Second), "2001:db8:85a3::8a2e:370:7334"
-		case 21:
-			n.State, n.Reason, n.Evidence, n.Since = node.Degraded, "gpu_hot", "GPU 0: 91 °C, throttled", before(12*time.Minute)
-		}
-		store.nodes = append(store.nodes, n)
-	}
-	doubleSome(store)
-	store.status.Chats[0].LastError = "the bot was blocked by the user"
-	store.status.Chats[0].Waiting = 2
-	store.status.Chats[0].Oldest = now.Add(-7 * time.Minute)
-	return store
 }

@@ -23,11 +23,11 @@ func TestAgesAreByTheClockThatStamps(t *testing.T) {
 		if !strings.Contains(w.Body.String(), `"age_sec":7,`) || w.Header().Get(staleHeader) != "" {
 			t.Errorf("wrong by %v: stale %q\n%s", wrong, w.Header().Get(staleHeader), w.Body)
 		}
-		if got := do(s, "GET", "/table").Header().Get("X-Monitor-Now"); got != "1772366400000" {
+		if got := do(s, "GET", "/", liveHeader, "1").Header().Get("X-Monitor-Now"); got != "1772366400000" {
 			t.Errorf("wrong by %v the page counts from %s, want noon", wrong, got)
 		}
 		store.change(func(f *fakeStore) { f.status.Clock.Position.Stamp = ago(45 * time.Second) })
-		s.view.forget()
+		s.forget()
 		if got := do(s, "GET", "/api/nodes").Header().Get(staleHeader); got != "45" {
 			t.Errorf("wrong by %v: 45 s without a message are called %q", wrong, got)
 		}

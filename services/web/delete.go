@@ -81,7 +81,7 @@ func (s *Service) command(w http.ResponseWriter, r *http.Request, c contract.Com
 	crashpoint.Here("web.commanded")
 	s.Log.Info().Str("kind", string(c.Kind)).Str("node_id", c.NodeID).Uint64("seq", seq).Msg("command")
 	done := s.await(r.Context(), seq)
-	s.view.forget()
+	s.forget()
 	if !done {
 		answer(w, http.StatusAccepted, okAnswer{OK: true, Detail: "accepted; not carried out yet"})
 		return

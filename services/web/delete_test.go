@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -83,7 +84,7 @@ func TestDeleteWaitsUntilTheNodeIsGone(t *testing.T) {
 			t.Errorf("answered after %v", d)
 		}
 		want := contract.Command{V: contract.Version, Kind: contract.CommandDelete, NodeID: "bravo", By: "web"}
-		if len(stream.published) != 1 || stream.published[0] != want {
+		if len(stream.published) != 1 || !reflect.DeepEqual(stream.published[0], want) {
 			t.Errorf("published %+v", stream.published)
 		}
 		after := do(s, "GET", "/api/nodes", "Authorization", "Basic YWRtaW46cGFzcw==")

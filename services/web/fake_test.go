@@ -23,9 +23,11 @@ func ago(d time.Duration) node.Stamp { return node.Stamp(noon.Add(-d).UnixNano()
 
 // fakeStore is a Reader over a slice.
 type fakeStore struct {
-	mu      sync.Mutex
-	nodes   []node.Node
-	status  nodestore.Status
+	mu     sync.Mutex
+	nodes  []node.Node
+	status nodestore.Status
+	events []nodestore.StoredEvent // oldest first
+	fakePast
 	err     error
 	queries int           // calls of Nodes
 	gate    chan struct{} // when not nil, Nodes waits for it to be closed
@@ -77,31 +79,137 @@ func (f *fakeStore) Nodes(ctx context.Context, q nodestore.NodeQuery) ([]node.No
 	if f.err != nil {
 		return nil, f.err
 	}
-	var out []node.Node
-	for _, n := range f.nodes {
-		if strings.Contains(strings.ToLower(n.ID), strings.ToLower(q.Search)) {
-			out = append(out, n)
+	return selectFake(f.nodes, q)
+}
+
+func (f *fakeStore) Events(_ context.Context, nodeID string, limit int) ([]nodestore.StoredEvent, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []nodestore.StoredEvent
+	for i := len(f.events) - 1; i >= 0 && len(out) < limit; i-- {
+		if nodeID == "" || f.events[i].NodeID == nodeID {
+			out = append(out, f.events[i])
 		}
+	}
+	return out, f.err
+}
+
+// selectFake is what the contract says of NodeQuery, in a simple way.
+func selectFake(nodes []node.Node, q nodestore.NodeQuery) (out []node.Node, err error) {
+	value, id, err := q.Order.SplitKey(q.After)
+	if err != nil && q.After != "" {
+		return nil, err
+	}
+	rank := func(n *node.Node) int64 {
+		switch q.Order {
+		case nodestore.OrderWorst:
+			return int64(nodestore.Rank(n.State))
+		case nodestore.OrderSince:
+			return int64(n.Since)
+		case nodestore.OrderHeard:
+			return int64(n.Heard)
+		}
+		return 0
+	}
+	compare := func(a int64, aID string, b int64, bID string) int {
+		c := cmp.Or(cmp.Compare(a, b), strings.Compare(aID, bID))
+		if q.Reverse {
+			return -c
+		}
+		return c
+	}
+	for i := range nodes {
+		n := &nodes[i]
+		after, _ := value.(int64)
+		switch {
+		case q.ID != "" && n.ID != q.ID:
+		case len(q.States) > 0 && !slices.Contains(q.States, n.State):
+		case q.After != "" && compare(rank(n), n.ID, after, id) <= 0:
+		case !slices.ContainsFunc([]string{n.ID, n.Name, n.IP, n.Meta, n.Reason}, func(s string) bool {
+			return strings.Contains(strings.ToLower(s), strings.ToLower(q.Search))
+		}):
+		default:
+			out = append(out, *n)
+		}
+	}
+	slices.SortFunc(out, func(a, b node.Node) int { return compare(rank(&a), a.ID, rank(&b), b.ID) })
+	if q.Limit > 0 && len(out) > q.Limit {
+		out = out[:q.Limit]
 	}
 	return out, nil
 }
 
-func (f *fakeStore) Events(context.Context, string, int) ([]nodestore.StoredEvent, error) {
-	return nil, nil
+// fakePast is what a fake store knows of the past.
+type fakePast struct {
+	annotations []node.Annotation
+	tellings    []nodestore.ToldAlert
+	turns       map[string][]node.Event
+	spans       []node.Span
+	incidents   []nodestore.Incident
+	samples     []nodestore.Sample
 }
 
-func (f *fakeStore) Annotations(context.Context, string, int) ([]node.Annotation, error) {
-	return nil, nil
+func (f *fakeStore) Transitions(_ context.Context, ids []string, _ node.Stamp) (map[string][]node.Event, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[string][]node.Event)
+	for _, id := range ids {
+		out[id] = f.turns[id]
+	}
+	return out, f.err
+}
+
+func (f *fakeStore) BlindSpans(context.Context, node.Stamp) ([]node.Span, error) {
+	return f.spans, f.err
+}
+
+func (f *fakeStore) Incidents(_ context.Context, q nodestore.IncidentQuery) (out []nodestore.Incident, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if q.After == "nonsense" {
+		return nil, nodestore.ErrAfter
+	}
+	begun := q.After == ""
+	for _, i := range f.incidents {
+		if begun && (q.NodeID == "" || i.NodeID == q.NodeID) && (!q.OpenOnly || i.Ended == 0) && len(out) < q.Limit {
+			out = append(out, i)
+		}
+		begun = begun || i.Key == q.After
+	}
+	return out, f.err
+}
+
+func (f *fakeStore) Samples(_ context.Context, id string, since node.Stamp) (out []nodestore.Sample, err error) {
+	for _, s := range f.samples {
+		if s.NodeID == id && s.At >= since {
+			out = append(out, s)
+		}
+	}
+	return out, f.err
+}
+
+func (f *fakeStore) Annotations(_ context.Context, id string, _ int) (out []node.Annotation, err error) {
+	for _, a := range f.annotations {
+		if a.NodeID == id {
+			out = append(out, a)
+		}
+	}
+	return out, f.err
 }
 
 func (f *fakeStore) Status(context.Context, int) (nodestore.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.status, f.err
+	status := f.status
+	status.Counts = map[node.State]int{}
+	for _, n := range f.nodes {
+		status.Counts[n.State]++
+	}
+	return status, f.err
 }
 
 func (f *fakeStore) Tellings(context.Context, string, int) ([]nodestore.ToldAlert, error) {
-	return nil, f.err
+	return f.tellings, f.err
 }
 
 func (f *fakeStore) Ping(context.Context) error {
@@ -121,6 +229,10 @@ func newService(t testing.TB, store nodestore.Reader, change ...func(o *Options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, bench := t.(*testing.B); !bench {
+		testOf.Store(s, t)
+		t.Cleanup(func() { testOf.Delete(s) })
+	}
 	return s
 }
 
@@ -132,8 +244,16 @@ func do(s *Service, method, target string, headers ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
+	if t, ok := testOf.Load(s); ok {
+		if err := api().check(r, w); err != nil {
+			t.(testing.TB).Errorf("the answer is not as described: %v", err)
+		}
+	}
 	return w
 }
+
+// testOf is the test that made a service.
+var testOf sync.Map
 
 func wantStatus(t *testing.T, w *httptest.ResponseRecorder, status int) {
 	t.Helper()

@@ -6,11 +6,18 @@ import (
 	"strings"
 )
 
-// language chooses by ?lang=, else by what the browser prefers, else English. explicit says that ?lang= did it,
-// so that links keep it.
-func language(r *http.Request) (w *words, explicit bool) {
+// languageCookie remembers a language that was asked for by ?lang=.
+const languageCookie = "lang"
+
+// language chooses by ?lang=, else as it was chosen before, else by what the browser prefers, else English.
+func language(r *http.Request) *words {
 	if w := wordsOf(r.URL.Query().Get("lang")); w != nil {
-		return w, true
+		return w
+	}
+	if c, err := r.Cookie(languageCookie); err == nil {
+		if w := wordsOf(c.Value); w != nil {
+			return w
+		}
 	}
 	best, bestQ := &english, 0.0
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
@@ -20,7 +27,26 @@ func language(r *http.Request) (w *words, explicit bool) {
 			best, bestQ = w, q
 		}
 	}
-	return best, false
+	return best
+}
+
+// chooseLanguage is language, and remembers what was asked for.
+func (s *Service) chooseLanguage(w http.ResponseWriter, r *http.Request) *words {
+	words := language(r)
+	if wordsOf(r.URL.Query().Get("lang")) != nil {
+		http.SetCookie(w, &http.Cookie{
+			Name: languageCookie, Value: words.Lang, Path: "/", MaxAge: 365 * 24 * 3600,
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: isHTTPS(r),
+		})
+	}
+	return words
+}
+
+// inLanguage is the address of the same page in another language, relative to it.
+func inLanguage(r *http.Request, lang string) string {
+	v := r.URL.Query()
+	v.Set("lang", lang)
+	return "?" + v.Encode()
 }
 
 func wordsOf(lang string) *words {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,11 +17,11 @@ func TestPageHasTheColumnsAndTheNodes(t *testing.T) {
 	s := newService(t, newFakeStore(sample()...), func(o *Options) { o.SiteTitle = "My <nodes>" })
 	w := do(s, "GET", "/")
 	wantStatus(t, w, http.StatusOK)
-	wantText(t, w, `<html lang="en">`, `<noscript><meta http-equiv="refresh" content="10"></noscript>`, "<h1>My &lt;nodes&gt;</h1>",
+	wantText(t, w, `<html lang="en">`, `<noscript><meta http-equiv="refresh" content="30"></noscript>`, "<span>My &lt;nodes&gt;</span>", "<h1>Nodes</h1>",
 		">Node ID<", ">IP<", ">Status<", ">Last heartbeat<", ">Age<", ">Meta<", `scope="col"`, `scope="row"`,
 		">10.0.0.1<", ">rack 1<", ">UP<", ">DOWN<", ">LOST<", ">DEGRADED<",
 		"port 3000 is closed", "dial tcp 127.0.0.1:3000: connection refused", "nothing is heard from it", "gpu_hot",
-		`<time datetime="2026-03-01T11:59:48Z">2026-03-01 11:59:48 UTC</time>`, ">12 s<", ">2 h 3 min<", "Big &lt;one&gt;",
+		`<time datetime="2026-03-01T11:59:48Z">11:59:48 UTC</time>`, ">12 s<", ">2 h 3 min<", "Big &lt;one&gt;",
 		`aria-live="polite"`, `data-summary="Nodes: 2 lost, 1 down, 1 degraded, 1 up"`, `data-title="(3) My &lt;nodes&gt;"`)
 }
 
@@ -43,7 +44,7 @@ func ids(html string) string {
 
 func TestHeadIsAnswered(t *testing.T) {
 	s := newService(t, newFakeStore(sample()...))
-	for _, path := range []string{"/", "/api/nodes", "/table"} {
+	for _, path := range []string{"/", "/api/nodes", "/api/events"} {
 		wantStatus(t, do(s, "HEAD", path), http.StatusOK)
 	}
 }
@@ -54,6 +55,10 @@ func TestFilters(t *testing.T) {
 		{"", "bravo charlie delta echo alpha"},
 		{"?state=lost", "charlie delta"},
 		{"?state=nonsense", "bravo charlie delta echo alpha"},
+		{"?sort=nonsense", "bravo charlie delta echo alpha"},
+		{"?sort=id", "alpha bravo charlie delta echo"},
+		{"?sort=since", "echo delta bravo alpha charlie"},
+		{"?sort=heard", "charlie delta alpha bravo echo"},
 		{"?q=BIG", "bravo"},
 		{"?q=10.0.0", "delta echo alpha"},
 		{"?q=привет", "charlie"},
@@ -61,15 +66,15 @@ func TestFilters(t *testing.T) {
 		{"?q=%25", ""},
 		{"?q=" + strings.Repeat("x", maxSearch+1), "bravo charlie delta echo alpha"},
 	} {
-		for _, path := range []string{"/", "/table"} {
-			w := do(s, "GET", path+tt.query)
+		for _, live := range []string{"", "1"} {
+			w := do(s, "GET", "/"+tt.query, liveHeader, live)
 			wantStatus(t, w, http.StatusOK)
 			if got := ids(w.Body.String()); got != tt.want {
-				t.Errorf("%s%s: %q, want %q", path, tt.query, got, tt.want)
+				t.Errorf("%s: %q, want %q", tt.query, got, tt.want)
 			}
 		}
 	}
-	wantText(t, do(s, "GET", "/?q=%25&lang=ru"), "Ни один узел не подходит.", `href="?lang=ru"`)
+	wantText(t, do(s, "GET", "/?q=%25&lang=ru"), "Ни один узел не подходит.", `href="./"`)
 }
 
 func TestLanguage(t *testing.T) {
@@ -101,7 +106,7 @@ func TestLanguage(t *testing.T) {
 
 func TestEveryAnswerIsHardened(t *testing.T) {
 	s := newService(t, newFakeStore(sample()...))
-	for _, path := range []string{"/", "/table", "/api/nodes", "/nothing", "/" + s.assets.JS} {
+	for _, path := range []string{"/", "/api/nodes", "/nothing", "/" + s.assets.JS} {
 		h := do(s, "GET", path).Header()
 		for name, want := range map[string]string{
 			"Content-Security-Policy": contentSecurityPolicy, "X-Content-Type-Options": "nosniff",
@@ -111,7 +116,8 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 				t.Errorf("%s: %s is %q", path, name, got)
 			}
 		}
-		if got := h.Get("Cache-Control"); (got == "no-store") == strings.HasPrefix(path, "/static/") {
+		kept := strings.HasPrefix(path, "/static/") || path == "/api/nodes" // which is asked for again each time
+		if got := h.Get("Cache-Control"); (got == "no-store") == kept {
 			t.Errorf("%s: Cache-Control %q", path, got)
 		}
 	}
@@ -134,7 +140,7 @@ func TestAssetsAreNamedByTheirContent(t *testing.T) {
 	for path, kind := range map[string]string{
 		s.assets.CSS: "text/css; charset=utf-8", s.assets.JS: "text/javascript; charset=utf-8", s.assets.Icon: "image/svg+xml",
 	} {
-		if !strings.Contains(page, `"`+path+`"`) {
+		if !strings.Contains(page, `"./`+path+`"`) {
 			t.Errorf("the page does not use %s", path)
 		}
 		w := do(s, "GET", "/"+path)
@@ -160,7 +166,7 @@ func TestDatabaseUnavailable(t *testing.T) {
 	store := newFakeStore(sample()...)
 	store.err = errors.New("dial postgres://user:hunter2@db")
 	s := newService(t, store)
-	for _, path := range []string{"/", "/table", "/?lang=ru"} {
+	for _, path := range []string{"/", "/?state=up", "/?lang=ru"} {
 		w := do(s, "GET", path)
 		wantStatus(t, w, http.StatusServiceUnavailable)
 		if strings.Contains(w.Body.String(), "hunter2") {
@@ -171,30 +177,74 @@ func TestDatabaseUnavailable(t *testing.T) {
 	wantDetail(t, do(s, "GET", "/api/nodes"), http.StatusServiceUnavailable, "the database does not answer")
 }
 
-func TestManyNodesAreCutOnThePage(t *testing.T) {
+func TestManyNodesStandOnPages(t *testing.T) {
 	store := newFakeStore()
-	for i := range maxRows + 5 {
+	const nodes = 2*pageRows + 5
+	for i := range nodes {
 		store.nodes = append(store.nodes, node.Node{ID: fmt.Sprintf("node-%05d", i), State: node.Up})
 	}
-	store.nodes[maxRows+4].State = node.Down
-	w := do(newService(t, store), "GET", "/")
-	wantText(t, w, "The first 500 of 505 nodes are shown", "node-00504")
-	if n := strings.Count(w.Body.String(), `class="id"`); n != maxRows {
-		t.Errorf("%d rows, want %d", n, maxRows)
+	store.nodes[nodes-1].State = node.Down
+	s := newService(t, store)
+	next := regexp.MustCompile(`<a href="([^"]*)" rel="next">`)
+	var all []string
+	link := "/"
+	for pages := 1; ; pages++ {
+		body := do(s, "GET", link).Body.String()
+		got := strings.Fields(ids(body))
+		all = append(all, got...)
+		if first := strings.Contains(body, `rel="first"`); first != (pages > 1) {
+			t.Errorf("page %d has a link to the first one: %v", pages, first)
+		}
+		m := next.FindStringSubmatch(body)
+		if m == nil {
+			break
+		}
+		if len(got) != pageRows {
+			t.Errorf("page %d has %d rows", pages, len(got))
+		}
+		link = "/" + strings.ReplaceAll(m[1], "&amp;", "&")
+	}
+	if len(all) != nodes || all[0] != "node-00204" || all[1] != "node-00000" || all[nodes-1] != "node-00203" {
+		t.Errorf("%d nodes: %s … %s", len(all), all[0], all[len(all)-1])
 	}
 }
 
-func TestTableTellsTheServersTime(t *testing.T) {
-	w := do(newService(t, newFakeStore(sample()...)), "GET", "/table")
+func TestTheLivePartTellsTheServersTime(t *testing.T) {
+	w := do(newService(t, newFakeStore(sample()...)), "GET", "/", liveHeader, "1")
 	if got := w.Header().Get("X-Monitor-Now"); got != fmt.Sprint(noon.UnixMilli()) {
 		t.Errorf("X-Monitor-Now %q", got)
 	}
 	if body := w.Body.String(); strings.Contains(body, "<html") || !strings.HasPrefix(body, `<div id="live"`) {
-		t.Errorf("not a fragment: %.80s", body)
+		t.Errorf("not a part: %.80s", body)
+	}
+}
+
+func TestTheLanguageIsRemembered(t *testing.T) {
+	s := newService(t, newFakeStore(sample()...))
+	w := do(s, "GET", "/?lang=ru")
+	cookie := w.Result().Cookies()
+	if len(cookie) != 1 || !cookie[0].HttpOnly {
+		t.Fatalf("cookies %v", cookie)
+	}
+	wantText(t, do(s, "GET", "/", "Cookie", cookie[0].Name+"="+cookie[0].Value), `<html lang="ru">`)
+	wantText(t, do(s, "GET", "/", "Cookie", cookie[0].Name+"=xx"), `<html lang="en">`)
+}
+
+// The page may stand below a path, and a node's page below the table's.
+func TestLinksAreRelative(t *testing.T) {
+	for path, want := range map[string]string{"/": "./", "/incidents": "./", "/nodes/a": "../", "/nodes/a%2Fb": "../", "/nodes/a/b": "../../"} {
+		if got := root(httptest.NewRequest("GET", path, nil)); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	for id, want := range map[string]string{"a": "./nodes/a", "a/b c?#%": "./nodes/a%2Fb%20c%3F%23%25", "..": "./nodes/?id=..", ".": "./nodes/?id=."} {
+		if got := nodeLink("./", id); got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
 	}
 }
 
 func TestNodeThatWasNeverHeard(t *testing.T) {
 	w := do(newService(t, newFakeStore(node.Node{ID: "new", State: "frozen", Since: ago(time.Minute)})), "GET", "/")
-	wantText(t, w, ">—<", "frozen", `<tr role="row" class="other">`)
+	wantText(t, w, ">—<", "frozen", `<tr role="row" class="other" data-key="new">`)
 }

@@ -28,10 +28,8 @@ func (s *Service) routes() http.Handler {
 		r.Get(path, closed(route, h))
 		r.Head(path, closed(route, h))
 	}
-	get("/", "page", s.getPage)
-	get("/table", "table", s.getTable)
-	get("/static/{name}", "static", s.assets.serve)
-	get(nodesPath, "nodes", s.getNodes)
+	s.pageRoutes(get)
+	s.apiRoutes(get)
 	// A node id may hold any character, slashes too. The admin's token takes the place of the login.
 	r.Delete(nodesPath+"/*", open("delete", s.deleteNode))
 	r.NotFound(closed("other", func(w http.ResponseWriter, _ *http.Request) {

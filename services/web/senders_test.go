@@ -54,7 +54,7 @@ func TestSeveralSendersAreShownWhileTheyAre(t *testing.T) {
 	s := newService(t, store)
 	senders := func() string {
 		t.Helper()
-		s.view.forget()
+		s.forget()
 		var nodes []struct {
 			Senders json.RawMessage `json:"senders"`
 		}

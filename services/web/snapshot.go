@@ -1,11 +1,9 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -19,17 +17,18 @@ const (
 	staleStamp = 30 * time.Second
 )
 
-// snapshot is one read of the store. It is not changed after readSnapshot, but for what render remembers.
-type snapshot struct {
+// standing is how the monitor itself stands, as read at one time.
+type standing struct {
 	at     time.Time     // when it was read, by the clock that stamps
 	skew   time.Duration // how far that clock is ahead of this machine's
-	nodes  []node.Node   // by id
-	worst  []*node.Node  // by how bad the state is, then by id
-	counts map[node.State]int
 	status nodestore.Status
+}
 
-	mu        sync.Mutex
-	fragments map[fragmentKey][]byte // rendered tables
+// snapshot is one read of all nodes. It is not changed after readSnapshot, but for the answers that were made of it.
+type snapshot struct {
+	standing
+	nodes   []node.Node // by id
+	answers answers
 }
 
 func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, now func() time.Time) (*snapshot, error) {
@@ -43,35 +42,15 @@ func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, no
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{at: at, nodes: nodes, status: status, counts: make(map[node.State]int, 4)}
-	s.worst = make([]*node.Node, len(nodes))
-	for i := range nodes {
-		s.worst[i] = &nodes[i]
-		s.counts[nodes[i].State]++
-	}
-	slices.SortStableFunc(s.worst, func(a, b *node.Node) int { return cmp.Compare(rank(a.State), rank(b.State)) })
-	return s, nil
-}
-
-// rank is the place of a state on the page: what does not work comes first. A state that only a newer evaluator
-// knows is shown where it cannot be overlooked.
-func rank(s node.State) int {
-	switch s {
-	case node.Up:
-		return 2
-	case node.Degraded:
-		return 1
-	default:
-		return 0
-	}
+	return &snapshot{standing: standing{at: at, status: status}, nodes: nodes}, nil
 }
 
 // now turns this machine's time into that of the clock that stamps: the two may be of different hosts. It counts from
 // the read on with the monotonic clock, so that a step since then changes nothing.
-func (s *snapshot) now(here time.Time) time.Time { return s.at.Add(here.Sub(s.at) + s.skew) }
+func (s *standing) now(here time.Time) time.Time { return s.at.Add(here.Sub(s.at) + s.skew) }
 
 // staleness is how old the data is, when that is more than it should be; else 0.
-func (s *snapshot) staleness(now time.Time) time.Duration {
+func (s *standing) staleness(now time.Time) time.Duration {
 	if s.status.Term == 0 {
 		return 0 // there is no data
 	}
@@ -84,12 +63,12 @@ func (s *snapshot) staleness(now time.Time) time.Duration {
 	return 0
 }
 
-func (s *snapshot) committedAge(now time.Time) time.Duration {
+func (s *standing) committedAge(now time.Time) time.Duration {
 	return s.status.CommittedAge + now.Sub(s.at)
 }
 
 // behind is the age of the newest message that was folded; 0 before the first.
-func (s *snapshot) behind(now time.Time) time.Duration {
+func (s *standing) behind(now time.Time) time.Duration {
 	stamp := s.status.Clock.Position.Stamp
 	if stamp == 0 {
 		return 0

@@ -48,7 +48,7 @@ func TestPageOfARealStore(t *testing.T) {
 		Seq: 1, Stamp: node.Stamp(now.Add(-90 * time.Second).UnixNano()),
 		Heartbeats: []node.Heartbeat{{NodeID: "alpha", IP: "10.0.0.1"}, {NodeID: "bravo", Status: "DOWN", Meta: "reason=no_p2pd"}},
 	}, node.Message{Seq: 2, Stamp: node.Stamp(now.UnixNano())})
-	s.view.forget()
+	s.forget()
 	w = do(s, "GET", "/?state=down")
 	wantStatus(t, w, 200)
 	wantText(t, w, "bravo", "p2pd is not running", ">1 min 30 s<", `data-summary="Nodes: 1 down, 1 up"`)

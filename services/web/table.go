@@ -2,38 +2,35 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
-const (
-	// maxRows keeps the page quick however many nodes there are. The worst come first, and search finds the others.
-	maxRows = 500
-	// maxFragments bounds what is remembered of one read: clients choose the search, so there is no end to it.
-	maxFragments = 64
-)
+// pageRows is how many nodes stand on a page: a hundred thousand nodes cost what a hundred do.
+const pageRows = 100
 
-// fragmentKey is all that a rendered table depends on, besides the snapshot.
-type fragmentKey struct {
-	lang, keep, state, search string
+// tableData is what the table shows.
+type tableData struct {
+	W        *words
+	Chips    []chip
+	Sorts    []sortLink
+	Rows     []row
+	HasRound bool
+	HasGPU   bool
+	Found    bool   // there are nodes on this page
+	First    string // link to the first page, "" on it
+	Next     string // link to the next page, "" on the last
+	ShowAll  string // link to the unfiltered page
+	Begin    *beginData
 }
 
-// liveData is what the script replaces every few seconds.
-type liveData struct {
-	W       *words
-	Build   string
-	Title   string
-	Summary string
-	Banners []banner
-	Chips   []chip
-	Rows    []row
-	Showing string
-	ShowAll string // link to the unfiltered page
-
+// beginData tells a newcomer how to get the first node.
+type beginData struct {
+	W    *words
 	Hint bool
 	Base string // address for agents
 }
@@ -41,110 +38,148 @@ type liveData struct {
 // chip is a state with its count, and the link that shows only its nodes.
 type chip struct {
 	ID, Class, Word, Glyph, Link string
-	Count                        int
+	Count                        string
+	None                         bool
 	Current                      bool
+}
+
+// sortLink is one order of the table.
+type sortLink struct {
+	Name, Word, Link string
+	Current          bool
 }
 
 // row is one node.
 type row struct {
 	Class, Word, Glyph string
 	ID, Name, IP, Meta string
+	Link               string
 	Code, Reason       string // the code as sent, and in words where there are some
 	Evidence           string
 	ISO, Heard         string
 	HeardMs, SinceMs   int64
 	Age, Since         string
 	Doubled, Senders   string // what is to be said of several senders, and their addresses
+	Bar                bar
+	reported
 }
 
-// fragment is the rendered table, shared by all who look the same way until the next read.
-func (s *Service) fragment(snap *snapshot, l look) ([]byte, error) {
-	key := fragmentKey{l.w.Lang, l.keep(), l.stateParam(), l.search}
-	snap.mu.Lock()
-	defer snap.mu.Unlock() // rendering the same twice would take longer than to wait
-	if live, ok := snap.fragments[key]; ok {
-		return live, nil
-	}
-	live, err := s.render("table.html", s.tableData(snap, l))
-	if err == nil && len(snap.fragments) < maxFragments {
-		if snap.fragments == nil {
-			snap.fragments = make(map[fragmentKey][]byte)
-		}
-		snap.fragments[key] = live
-	}
-	return live, err
+// getTable answers the page of all nodes.
+func (s *Service) getTable(w http.ResponseWriter, r *http.Request) {
+	l, words := lookOf(r), language(r)
+	base := s.base(r)
+	s.show(w, r, page{
+		nav: "nodes", live: "table.html", key: l.key() + "\x00" + base,
+		above: "table-above.html", aboveData: searchData{words, l.search, l.state(), l.order},
+		data: func(ctx context.Context, at *standing) (any, error) {
+			return s.tableData(ctx, words, l, root(r), base, at)
+		},
+	})
 }
 
-func (s *Service) liveData(snap *snapshot, l look) liveData {
-	d := liveData{
-		W: l.w, Build: s.assets.Build, Title: s.SiteTitle,
-		Summary: l.w.summary(snap.counts), Banners: snap.banners(l.w),
-	}
-	if broken := snap.counts[node.Lost] + snap.counts[node.Down]; broken > 0 {
-		d.Title = "(" + strconv.Itoa(broken) + ") " + s.SiteTitle
-	}
-	// The summary is what a screen reader says when it changes; banners are part of the news.
-	for _, b := range d.Banners {
-		if b.Grave {
-			d.Summary += ". " + b.Text
-		}
-	}
-	return d
+// searchData is the form above the table.
+type searchData struct {
+	W                   *words
+	Search, State, Sort string
 }
 
-func (s *Service) tableData(snap *snapshot, l look) liveData {
-	d := s.liveData(snap, l)
-	d.Chips = chips(snap, l)
-	d.ShowAll = l.link("", "", l.keep())
-	matches, found := l.matcher(), 0
-	for _, n := range snap.worst {
-		if !matches(n) {
-			continue
-		}
-		if found++; found <= maxRows {
-			d.Rows = append(d.Rows, newRow(n, l.w, snap))
-		}
+func (s *Service) tableData(ctx context.Context, w *words, l look, root, base string, at *standing) (*tableData, error) {
+	nodes, next, err := s.selectNodes(ctx, l)
+	if err != nil {
+		return nil, err
 	}
-	if found > maxRows {
-		d.Showing = l.w.showing(maxRows, found)
+	d := &tableData{W: w, Chips: chips(w, l, at), Sorts: sorts(w, l), Found: len(nodes) > 0, ShowAll: look{}.link()}
+	if len(nodes) == 0 && total(at.status.Counts) == 0 {
+		d.Begin = s.beginData(w, base)
 	}
-	return d
+	for i := range nodes {
+		row := newRow(&nodes[i], w, root, at)
+		d.HasRound = d.HasRound || row.Round != "" || row.Phase != ""
+		d.HasGPU = d.HasGPU || row.GPU != "" || row.GPUName != ""
+		d.Rows = append(d.Rows, row)
+	}
+	if err := s.drawBars(ctx, w, d.Rows, at); err != nil {
+		return nil, err
+	}
+	if l.after != "" {
+		d.First = l.withAfter("").link()
+	}
+	if next != "" {
+		d.Next = l.withAfter(next).link()
+	}
+	return d, nil
 }
 
-func chips(snap *snapshot, l look) []chip {
+// drawBars draws how the nodes of a page did in the last thirty days.
+func (s *Service) drawBars(ctx context.Context, w *words, rows []row, at *standing) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	cuts := edges(at.at, 30, 24*time.Hour)
+	turns, err := s.Store.Transitions(ctx, ids, cuts[0])
+	if err != nil {
+		return err
+	}
+	spans, err := s.spans.get(ctx)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		rows[i].Bar = newBar(w, node.UptimeBetween(turns[id], spans, cuts))
+	}
+	return nil
+}
+
+func total(counts map[node.State]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+func chips(w *words, l look, at *standing) []chip {
 	all := []chip{{
-		ID: "show-all", Class: "all", Word: l.w.All, Count: len(snap.nodes),
-		Link: l.link("", l.search, l.keep()), Current: len(l.states) == 0,
+		ID: "show-all", Class: "all", Word: w.All, Count: w.number(int64(total(at.status.Counts))),
+		Link: l.withState("").link(), Current: len(l.states) == 0,
 	}}
 	for _, s := range states {
+		n := at.status.Counts[s]
 		all = append(all, chip{
-			ID: "show-" + string(s), Class: string(s), Word: l.w.state(s), Glyph: glyphs[s], Count: snap.counts[s],
-			Link: l.link(string(s), l.search, l.keep()), Current: l.stateParam() == string(s),
+			ID: "show-" + string(s), Class: string(s), Word: w.state(s), Glyph: glyphs[s], Count: w.number(int64(n)), None: n == 0,
+			Link: l.withState(s).link(), Current: l.state() == string(s),
 		})
 	}
 	return all
 }
 
+func sorts(w *words, l look) (out []sortLink) {
+	for i, name := range orders {
+		out = append(out, sortLink{name, w.Orders[i], l.withOrder(name).link(), name == l.order})
+	}
+	return out
+}
+
 // glyphs give each state a shape, for who cannot tell the colours.
 var glyphs = map[node.State]string{node.Up: "✓", node.Degraded: "!", node.Down: "✕", node.Lost: "?"}
 
-func newRow(n *node.Node, w *words, snap *snapshot) row {
-	now := snap.at
+func newRow(n *node.Node, w *words, root string, at *standing) row {
+	now := at.at
 	r := row{
-		Class: "other", Word: w.state(n.State), Glyph: cmp.Or(glyphs[n.State], "?"),
-		ID: n.ID, Name: n.Name, IP: n.IP, Meta: n.Meta,
+		Class: stateClass(n.State), Word: w.state(n.State), Glyph: cmp.Or(glyphs[n.State], "?"),
+		ID: n.ID, Name: n.Name, IP: n.IP, Meta: n.Meta, Link: nodeLink(root, n.ID),
 		Code: n.Reason, Reason: cmp.Or(w.reason(n.Reason), n.Reason), Evidence: n.Evidence,
-		Age: "—", ISO: "", Heard: "—",
-	}
-	if _, known := glyphs[n.State]; known {
-		r.Class = string(n.State)
+		Age: "—", ISO: "", Heard: "—", reported: newReported(w, n),
 	}
 	if n.Heard != 0 {
 		t := n.Heard.Time()
-		r.ISO, r.Heard, r.HeardMs = t.Format(time.RFC3339), clock(t), t.UnixMilli()
+		r.ISO, r.Heard, r.HeardMs = t.Format(time.RFC3339), w.when(t, now), t.UnixMilli()
 		r.Age = w.short(now.Sub(t))
 	}
-	if d, doubled := n.Doubled(snap.status.Clock.W); doubled {
+	if d, doubled := n.Doubled(at.status.Clock.W); doubled {
 		r.Doubled, r.Senders = w.doubled(d), strings.Join(d.Addresses, ", ")
 	}
 	if n.State != node.Up && n.Since != 0 {
@@ -153,12 +188,19 @@ func newRow(n *node.Node, w *words, snap *snapshot) row {
 	return r
 }
 
-// emptyData tells a newcomer how to get the first node.
-func (s *Service) emptyData(snap *snapshot, l look, r *http.Request) liveData {
-	d := s.liveData(snap, l)
-	d.Hint, d.Base = s.AgentHint, l.w.IngestAddress
+// stateClass is the state as the style sheet knows it. A state that only a newer evaluator knows is shown where it
+// cannot be overlooked.
+func stateClass(s node.State) string {
+	if _, known := glyphs[s]; known {
+		return string(s)
+	}
+	return "other"
+}
+
+func (s *Service) beginData(w *words, base string) *beginData {
+	d := &beginData{W: w, Hint: s.AgentHint, Base: w.IngestAddress}
 	if s.AgentHint {
-		d.Base = s.base(r)
+		d.Base = base
 	}
 	return d
 }
@@ -168,9 +210,13 @@ func (s *Service) base(r *http.Request) string {
 	switch {
 	case s.PublicURL != "":
 		return strings.TrimRight(s.PublicURL, "/")
-	case r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https":
+	case isHTTPS(r):
 		return "https://" + r.Host
 	default:
 		return "http://" + r.Host
 	}
+}
+
+func isHTTPS(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 }

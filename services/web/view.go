@@ -20,33 +20,33 @@ const (
 	readLimit = 5 * time.Second
 )
 
-// view is the last read of the store, shared by all viewers.
-type view struct {
-	read   func(ctx context.Context) (*snapshot, error)
+// view is the last read of something in the store, shared by all viewers.
+type view[T any] struct {
+	read   func(ctx context.Context) (T, error)
 	now    func() time.Time
 	flight singleflight.Group
 
 	mu         sync.Mutex
 	generation uint64 // grows with forget; a read begun before it is nobody's answer after it
-	last       *snapshot
+	last       T
 	err        error // why the last read failed; kept as long as data, so that a dead database is not besieged
 	at         time.Time
 	woken      bool
 }
 
-func newView(read func(context.Context) (*snapshot, error), now func() time.Time) *view {
-	return &view{read: read, now: now}
+func newView[T any](read func(context.Context) (T, error), now func() time.Time) *view[T] {
+	return &view[T]{read: read, now: now}
 }
 
 // wake makes the next get read again, soon.
-func (v *view) wake() {
+func (v *view[T]) wake() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.woken = true
 }
 
 // forget makes every later get read again.
-func (v *view) forget() {
+func (v *view[T]) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.generation++
@@ -55,7 +55,7 @@ func (v *view) forget() {
 
 // get returns data no older than viewTTL, or why there is none. One read serves all who wait at a time; it goes on
 // when the one who began it leaves.
-func (v *view) get(ctx context.Context) (*snapshot, error) {
+func (v *view[T]) get(ctx context.Context) (T, error) {
 	v.mu.Lock()
 	ttl := viewTTL
 	if v.woken {
@@ -75,14 +75,15 @@ func (v *view) get(ctx context.Context) (*snapshot, error) {
 	})
 	select {
 	case r := <-done:
-		snap, _ := r.Val.(*snapshot)
-		return snap, r.Err
+		data, _ := r.Val.(T)
+		return data, r.Err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
 
-func (v *view) load(ctx context.Context, generation uint64) (*snapshot, error) {
+func (v *view[T]) load(ctx context.Context, generation uint64) (T, error) {
 	v.mu.Lock()
 	v.woken = false // an event from here on may be missed by this read
 	v.mu.Unlock()

@@ -10,20 +10,20 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
 func realTime(o *Options) { o.Now = time.Now }
 
-func TestAThousandViewersCostOneQuery(t *testing.T) {
+// A query for each of the three things that they look at.
+func TestAThousandViewersCostThreeQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(sample()...)
 		store.gate = make(chan struct{})
 		s := newService(t, store, realTime)
 		var wg sync.WaitGroup
 		for i := range 1000 {
-			path := []string{"/", "/table", "/api/nodes?state=up"}[i%3]
+			path := []string{"/", "/?state=down", "/api/nodes?state=up"}[i%3]
 			wg.Go(func() {
 				if w := do(s, "GET", path); w.Code != 200 {
 					t.Errorf("%s: %d", path, w.Code)
@@ -33,17 +33,17 @@ func TestAThousandViewersCostOneQuery(t *testing.T) {
 		synctest.Wait() // all are waiting for the first one's query
 		close(store.gate)
 		wg.Wait()
-		if n := store.asked(); n != 1 {
+		if n := store.asked(); n != 3 {
 			t.Fatalf("%d queries", n)
 		}
 		time.Sleep(viewTTL - time.Millisecond)
 		do(s, "GET", "/")
-		if n := store.asked(); n != 1 {
+		if n := store.asked(); n != 3 {
 			t.Fatalf("%d queries within the second", n)
 		}
 		time.Sleep(2 * time.Millisecond)
 		do(s, "GET", "/")
-		if n := store.asked(); n != 2 {
+		if n := store.asked(); n != 4 {
 			t.Fatalf("%d queries after the second", n)
 		}
 	})
@@ -53,17 +53,17 @@ func TestWakeShowsTheEventSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(sample()...)
 		s := newService(t, store, realTime)
-		do(s, "GET", "/")
+		do(s, "GET", "/api/nodes")
 		for range 50 {
 			s.Wake()
-			do(s, "GET", "/")
+			do(s, "GET", "/api/nodes")
 		}
 		if n := store.asked(); n != 1 {
 			t.Errorf("a storm of events made %d queries at once", n)
 		}
 		time.Sleep(wokenTTL)
-		do(s, "GET", "/")
-		do(s, "GET", "/")
+		do(s, "GET", "/api/nodes")
+		do(s, "GET", "/api/nodes")
 		if n := store.asked(); n != 2 {
 			t.Errorf("%d queries, want a second one and no third", n)
 		}
@@ -75,7 +75,7 @@ func TestADeadDatabaseIsNotBesieged(t *testing.T) {
 		store := newFakeStore()
 		reads := 0
 		s := newService(t, store, realTime)
-		s.view.read = func(context.Context) (*snapshot, error) { reads++; return nil, nodestore.ErrUnavailable }
+		s.standing.read = func(context.Context) (*standing, error) { reads++; return nil, nodestore.ErrUnavailable }
 		for range 100 {
 			wantStatus(t, do(s, "GET", "/"), 503)
 		}
@@ -171,12 +171,4 @@ func TestRunTellsOfTheDatabaseOnce(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	})
-}
-
-func TestSnapshotKeepsNodesOfUnknownState(t *testing.T) {
-	store := newFakeStore(node.Node{ID: "a", State: node.Up}, node.Node{ID: "b", State: "frozen"})
-	snap, err := readSnapshot(t.Context(), store, 0, func() time.Time { return noon })
-	if err != nil || snap.worst[0].ID != "b" {
-		t.Errorf("%v, first is %s", err, snap.worst[0].ID)
-	}
 }

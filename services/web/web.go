@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -51,11 +52,16 @@ type Options struct {
 // Service serves the page and the API. It is safe for concurrent use.
 type Service struct {
 	Options
-	view    *view
-	assets  assets
-	pages   pages
-	metrics metrics
-	handler http.Handler
+	view     *view[*snapshot] // all nodes, for programs
+	standing *view[*standing]
+	cache    *cache
+	hub      *hub
+	spans    *view[[]node.Span] // of the last 90 days
+	traffic  traffic
+	assets   assets
+	pages    pages
+	metrics  metrics
+	handler  http.Handler
 
 	mu     sync.Mutex
 	broken error // why the database could not be read last time
@@ -77,7 +83,13 @@ func New(o Options) (*Service, error) {
 		o.Now = time.Now
 	}
 	s := &Service{Options: o, metrics: newMetrics(o.Metrics)}
-	s.view = newView(s.read, o.Now)
+	s.view, s.standing, s.cache = newView(s.read, o.Now), newView(s.readStanding, o.Now), newCache(o.Now)
+	s.spans = newView(func(ctx context.Context) ([]node.Span, error) {
+		return o.Store.BlindSpans(ctx, node.Stamp(o.Now().Add(-longestWindow).UnixNano()))
+	}, o.Now)
+	s.hub = newHub(func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error) {
+		return o.Store.Events(ctx, "", limit)
+	})
 	var err error
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
@@ -92,8 +104,12 @@ func New(o Options) (*Service, error) {
 // Handler serves everything but the probes of health.
 func (s *Service) Handler() http.Handler { return s.handler }
 
-// Run watches the database until ctx ends, so that the log tells when it goes and comes, even if nobody looks.
+// Run watches the database until ctx ends, so that open pages hear of news, and the log tells when it goes and comes,
+// even if nobody looks.
 func (s *Service) Run(ctx context.Context) error {
+	var looking sync.WaitGroup
+	looking.Go(func() { s.hub.run(ctx, s.forget) })
+	defer looking.Wait()
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
 	for {
@@ -108,8 +124,20 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// Wake says that an event was announced: the next viewer gets what is committed now.
-func (s *Service) Wake() { s.view.wake() }
+// Wake says that an event was announced: open pages are told of it, and the next viewer gets what is committed now.
+func (s *Service) Wake() {
+	s.view.wake()
+	s.standing.wake()
+	s.hub.wake()
+}
+
+// forget makes everything that was read before nobody's answer.
+func (s *Service) forget() {
+	s.view.forget()
+	s.standing.forget()
+	s.spans.forget()
+	s.cache.forget()
+}
 
 // Checks says what the page cannot do without. An evaluator or a notifier that is away is not among it: the page
 // is what tells people so, and must not be taken away from them.
@@ -148,6 +176,18 @@ func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	}
 	s.note(err)
 	return snap, err
+}
+
+// readStanding asks the store how the monitor itself stands.
+func (s *Service) readStanding(ctx context.Context) (*standing, error) {
+	at := standing{skew: s.measureSkew(ctx)}
+	at.at = s.Now().Add(at.skew) // before the reading: what is said of the data's age is then never too good
+	var err error
+	if at.status, err = s.Store.Status(ctx, s.Partition); err != nil {
+		err = fmt.Errorf("read the status: %w", err)
+	}
+	s.note(err)
+	return &at, err
 }
 
 // measureSkew is how far the clock that stamps is ahead of this machine's: ages and staleness are differences to

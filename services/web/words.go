@@ -17,30 +17,52 @@ type words struct {
 	Lang, OtherLang, OtherName string
 
 	NodeID, IP, Status, LastHeartbeat, Age, Meta string
+	Uptime30, Round, GPU                         string
 	Nodes, All, Skip, Search, SearchNodes        string
+	Incidents, Monitor, Sections                 string // the navigation
+	Sort, First, Next, Pages                     string
+	Gone, GoneHow, Back                          string
+
+	Orders []string // as orders
+
+	Node     nodeWords
+	Incident incidentWords
+	Mon      monitorWords
+	Whys     map[string]string // why an alert is not told, by the store's word
 
 	States map[node.State]string // as in the badge
 
-	Updated, NoScript, Lost, Broken          string // {time}, {age}: filled in by the script
+	Live, Waiting, NoScript, Lost, Broken    string // {age}: filled in by the script
 	Empty, EmptyHow, EmptyPrinted, EmptyHand string
 	EmptyOld, Secret, IngestAddress          string
 	Senders, SendersMaybe, Clones            string
 	NoMatch, ShowAll, NoDatabase, WhyNot     string
 	Never, NotSetUp, NoNotifier, API         string
 
-	// Units are short and the same after any number: second, minute, hour, day.
-	Units [4]string
+	Units units
 	// Long units take a form after the number, as the object of a sentence ("for 5 minutes").
 	Long [4]func(n int) string
 
 	summary  func(counts map[node.State]int) string
-	showing  func(shown, of int) string
+	number   func(n int64) string
+	percent  func(p float64, digits int) string
 	stale    func(age string) string
 	behind   func(age string) string
 	deaf     func(since, refused string) string
 	failing  func(chat, why string) string
 	waiting  func(n int, age string) string
 	overflow func(n int64) string
+
+	event        func(e *node.Event) string // "" where the state says it all
+	ago          func(d time.Duration) string
+	since        func(span string) string
+	foundLater   func(late string) string
+	acknowledged func(by, at string) string
+	served       func(share string) string
+	chartLabel   func(name, last, least, most string) string
+	perSecond    func(rate float64) string
+	epoch        func(n int64) string
+	ofMost       func(most int64) string
 }
 
 // span is a time in words, in its largest unit.
@@ -55,26 +77,25 @@ func (w *words) span(d time.Duration) string {
 	return strconv.Itoa(n) + " " + w.Long[0](n)
 }
 
-// short is a time for a column, in its two largest units. The script does the same between two refreshes.
-func (w *words) short(d time.Duration) string {
-	s := int64(max(d, 0) / time.Second)
-	switch {
-	case s < 60:
-		return fmt.Sprintf("%d %s", s, w.Units[0])
-	case s < 3600:
-		return w.pair(s/60, 1, s%60, 0)
-	case s < 86400:
-		return w.pair(s/3600, 2, s%3600/60, 1)
-	default:
-		return w.pair(s/86400, 3, s%86400/3600, 2)
+// short is a time for a column. The script does the same between two refreshes.
+func (w *words) short(d time.Duration) string { return w.Units.short(d) }
+
+// when is a time for people: the day is said unless it is today's.
+func (w *words) when(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04:05 UTC")
 	}
+	return t.Format("2006-01-02 15:04 UTC")
 }
 
-func (w *words) pair(a int64, unitA int, b int64, unitB int) string {
-	if b == 0 {
-		return fmt.Sprintf("%d %s", a, w.Units[unitA])
+// grouped writes a number with a separator between thousands.
+func grouped(n int64, separator string) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + separator + text[i:]
 	}
-	return fmt.Sprintf("%d %s %d %s", a, w.Units[unitA], b, w.Units[unitB])
+	return text
 }
 
 // state is the word of a state; one that only a newer evaluator knows is its own.
@@ -97,6 +118,31 @@ func (w *words) doubled(d node.Doubling) string {
 		return w.Clones
 	}
 	return w.Senders
+}
+
+// units are short and the same after any number: second, minute, hour, day.
+type units [4]string
+
+// short is a time in its two largest units.
+func (u units) short(d time.Duration) string {
+	s := int64(max(d, 0) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d %s", s, u[0])
+	case s < 3600:
+		return u.pair(s/60, 1, s%60, 0)
+	case s < 86400:
+		return u.pair(s/3600, 2, s%3600/60, 1)
+	default:
+		return u.pair(s/86400, 3, s%86400/3600, 2)
+	}
+}
+
+func (u units) pair(a int64, unitA int, b int64, unitB int) string {
+	if b == 0 {
+		return fmt.Sprintf("%d %s", a, u[unitA])
+	}
+	return fmt.Sprintf("%d %s %d %s", a, u[unitA], b, u[unitB])
 }
 
 // forms gives the English form after a number.

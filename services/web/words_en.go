@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -11,14 +13,20 @@ var english = words{
 	Lang: "en", OtherLang: "ru", OtherName: "Русский",
 
 	NodeID: "Node ID", IP: "IP", Status: "Status", LastHeartbeat: "Last heartbeat", Age: "Age", Meta: "Meta",
-	Nodes: "Nodes", All: "All", Skip: "Skip to the table", Search: "Search", SearchNodes: "Search nodes",
+	Uptime30: "30 days", Round: "Round", GPU: "GPU",
+	Nodes: "Nodes", All: "All", Skip: "Skip to the content", Search: "Search", SearchNodes: "Search nodes",
+	Incidents: "Incidents", Monitor: "Monitor", Sections: "Sections",
+	Sort: "Order", First: "First page", Next: "Next page", Pages: "Pages",
+	Gone: "There is nothing here", GoneHow: "The node was deleted, or the address is wrong.", Back: "To all nodes",
+
+	Orders: []string{"worst first", "by ID", "changed last", "longest silent"},
 
 	States: map[node.State]string{node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST"},
 
-	Updated:  "Updated {time}, every 5 seconds",
-	NoScript: "This page is loaded anew every 10 seconds.",
-	Lost:     "No connection to the monitor. The table is {age} old. Trying again…",
-	Broken:   "The monitor cannot read its database. The table is {age} old. Trying again…",
+	Live: "Live", Waiting: "Connecting…",
+	NoScript: "Without JavaScript this page is loaded anew every 30 seconds.",
+	Lost:     "No connection to the monitor. What you see is {age} old. Trying again…",
+	Broken:   "The monitor cannot read its database. What you see is {age} old. Trying again…",
 
 	Empty:         "No nodes yet",
 	EmptyHow:      "Start an agent on each machine you want to watch. The node appears here with its first heartbeat.",
@@ -39,10 +47,12 @@ var english = words{
 	NoNotifier: "No notifier is running: nobody is told when a node stops.",
 	API:        "The same as JSON",
 
-	Units: [4]string{"s", "min", "h", "d"},
+	Units: unitsEn,
 	Long: [4]func(int) string{
 		forms("second", "seconds"), forms("minute", "minutes"), forms("hour", "hours"), forms("day", "days"),
 	},
+
+	Node: englishNode, Incident: englishIncident, Mon: englishMonitor, Whys: englishWhys,
 
 	summary: func(counts map[node.State]int) string {
 		var parts []string
@@ -56,8 +66,9 @@ var english = words{
 		}
 		return "Nodes: " + strings.Join(parts, ", ")
 	},
-	showing: func(shown, of int) string {
-		return fmt.Sprintf("The first %d of %d nodes are shown, what does not work first. Search to see the others.", shown, of)
+	number: func(n int64) string { return grouped(n, ",") },
+	percent: func(p float64, digits int) string {
+		return strconv.FormatFloat(p, 'f', digits, 64) + "%"
 	},
 	stale: func(age string) string {
 		return "The data is " + age + " old: the evaluator has stopped, or cannot write."
@@ -81,4 +92,16 @@ var english = words{
 		return fmt.Sprintf("%d %s not stored, because there are MAX_NODES nodes already.", n,
 			forms("heartbeat of an unknown node was", "heartbeats of unknown nodes were")(int(n)))
 	},
+	event:        eventEn,
+	ago:          func(d time.Duration) string { return unitsEn.short(d) + " ago" },
+	since:        func(span string) string { return "in the last " + span },
+	foundLater:   func(late string) string { return "found " + late + " later" },
+	acknowledged: func(by, at string) string { return "Taken care of by " + by + " since " + at },
+	served:       func(share string) string { return "served " + share + " of the observed time" },
+	chartLabel: func(name, last, least, most string) string {
+		return name + ": " + last + ", from " + least + " to " + most
+	},
+	perSecond: func(rate float64) string { return strconv.FormatFloat(rate, 'f', 1, 64) + " a second" },
+	epoch:     func(n int64) string { return "stream epoch " + strconv.FormatInt(n, 10) },
+	ofMost:    func(most int64) string { return "of at most " + grouped(most, ",") },
 }

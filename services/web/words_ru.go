@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -11,16 +13,22 @@ var russian = words{
 	Lang: "ru", OtherLang: "en", OtherName: "English",
 
 	NodeID: "ID узла", IP: "IP", Status: "Состояние", LastHeartbeat: "Последний сигнал", Age: "Давность", Meta: "Пометка",
-	Nodes: "Узлы", All: "Все", Skip: "Перейти к таблице", Search: "Найти", SearchNodes: "Поиск узлов",
+	Uptime30: "30 дней", Round: "Раунд", GPU: "GPU",
+	Nodes: "Узлы", All: "Все", Skip: "Перейти к содержанию", Search: "Найти", SearchNodes: "Поиск узлов",
+	Incidents: "Инциденты", Monitor: "Монитор", Sections: "Разделы",
+	Sort: "Порядок", First: "Первая страница", Next: "Следующая страница", Pages: "Страницы",
+	Gone: "Здесь ничего нет", GoneHow: "Узел удалён, или адрес неверен.", Back: "Ко всем узлам",
+
+	Orders: []string{"сначала худшие", "по ID", "последние изменения", "дольше молчат"},
 
 	States: map[node.State]string{
 		node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ",
 	},
 
-	Updated:  "Обновлено в {time}, каждые 5 секунд",
-	NoScript: "Страница загружается заново каждые 10 секунд.",
-	Lost:     "Нет связи с монитором. Возраст таблицы: {age}. Пробуем снова…",
-	Broken:   "Монитор не может прочитать базу данных. Возраст таблицы: {age}. Пробуем снова…",
+	Live: "На связи", Waiting: "Соединяемся…",
+	NoScript: "Без JavaScript страница загружается заново каждые 30 секунд.",
+	Lost:     "Нет связи с монитором. Возраст данных: {age}. Пробуем снова…",
+	Broken:   "Монитор не может прочитать базу данных. Возраст данных: {age}. Пробуем снова…",
 
 	Empty:         "Узлов пока нет",
 	EmptyHow:      "Запустите агент на каждой машине, за которой нужно следить. Узел появится здесь с первым сигналом.",
@@ -41,11 +49,13 @@ var russian = words{
 	NoNotifier: "Notifier не запущен: об остановке узла никто не узнает.",
 	API:        "То же в JSON",
 
-	Units: [4]string{"с", "мин", "ч", "д"},
+	Units: unitsRu,
 	Long: [4]func(int) string{
 		formsRu("секунду", "секунды", "секунд"), formsRu("минуту", "минуты", "минут"),
 		formsRu("час", "часа", "часов"), formsRu("день", "дня", "дней"),
 	},
+
+	Node: russianNode, Incident: russianIncident, Mon: russianMonitor, Whys: russianWhys,
 
 	summary: func(counts map[node.State]int) string {
 		var parts []string
@@ -59,9 +69,9 @@ var russian = words{
 		}
 		return "Узлы: " + strings.Join(parts, ", ")
 	},
-	showing: func(shown, of int) string {
-		return fmt.Sprintf("%s %d %s из %d, сначала неработающие. Остальные найдутся поиском.",
-			formsRu("Показан", "Показаны", "Показаны")(shown), shown, formsRu("узел", "узла", "узлов")(shown), of)
+	number: func(n int64) string { return grouped(n, "\u00a0") },
+	percent: func(p float64, digits int) string {
+		return strings.Replace(strconv.FormatFloat(p, 'f', digits, 64), ".", ",", 1) + "\u00a0%"
 	},
 	stale: func(age string) string {
 		return "Данные устарели на " + age + ": evaluator остановился или не может записать."
@@ -89,6 +99,20 @@ var russian = words{
 			formsRu("сохранён", "сохранены", "сохранено")(int(n)), n,
 			formsRu("сигнал неизвестного узла", "сигнала неизвестных узлов", "сигналов неизвестных узлов")(int(n)))
 	},
+	event:        eventRu,
+	ago:          func(d time.Duration) string { return unitsRu.short(d) + " назад" },
+	since:        func(span string) string { return "за " + span },
+	foundLater:   func(late string) string { return "обнаружено на " + late + " позже" },
+	acknowledged: func(by, at string) string { return "Занимается " + by + ", с " + at },
+	served:       func(share string) string { return "в работе " + share + " времени наблюдения" },
+	chartLabel: func(name, last, least, most string) string {
+		return name + ": " + last + ", от " + least + " до " + most
+	},
+	perSecond: func(rate float64) string {
+		return strings.Replace(strconv.FormatFloat(rate, 'f', 1, 64), ".", ",", 1) + " в секунду"
+	},
+	epoch:  func(n int64) string { return "эпоха потока " + strconv.FormatInt(n, 10) },
+	ofMost: func(most int64) string { return "не более " + grouped(most, "\u00a0") },
 }
 
 // stateNounsRu stand before a number, where the badge's word would not.

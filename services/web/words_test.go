@@ -15,16 +15,32 @@ import (
 
 func TestNoWordIsMissing(t *testing.T) {
 	for _, w := range []*words{&english, &russian} {
-		v := reflect.ValueOf(*w)
-		for i := range v.NumField() {
-			if v.Field(i).IsZero() {
-				t.Errorf("%s: %s is empty", w.Lang, v.Type().Field(i).Name)
-			}
-		}
+		noZero(t, w.Lang, reflect.ValueOf(*w))
 		for _, s := range states {
 			if w.States[s] == "" {
 				t.Errorf("%s: no word for %s", w.Lang, s)
 			}
+		}
+		for _, why := range whys {
+			if w.Whys[why] == "" {
+				t.Errorf("%s: no word for %s", w.Lang, why)
+			}
+		}
+		if len(w.Orders) != len(orders) || len(w.Node.Windows) != 4 {
+			t.Errorf("%s: %v %v", w.Lang, w.Orders, w.Node.Windows)
+		}
+	}
+}
+
+func noZero(t *testing.T, name string, v reflect.Value) {
+	t.Helper()
+	for i := range v.NumField() {
+		field := name + "." + v.Type().Field(i).Name
+		switch {
+		case v.Field(i).IsZero():
+			t.Errorf("%s is empty", field)
+		case v.Field(i).Kind() == reflect.Struct:
+			noZero(t, field, v.Field(i))
 		}
 	}
 }
@@ -82,8 +98,13 @@ func TestSummaries(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if got, want := russian.showing(500, 1201), "Показаны 500 узлов из 1201, сначала неработающие. Остальные найдутся поиском."; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for n, want := range map[int64][2]string{0: {"0", "0"}, 999: {"999", "999"}, 39512: {"39,512", "39\u00a0512"}, -1234567: {"-1,234,567", "-1\u00a0234\u00a0567"}} {
+		if got := [2]string{english.number(n), russian.number(n)}; got != want {
+			t.Errorf("%d: got %q", n, got)
+		}
+	}
+	if en, ru := english.percent(99.25, 1), russian.percent(99.25, 1); en != "99.2%" || ru != "99,2\u00a0%" {
+		t.Errorf("got %s, %s", en, ru)
 	}
 }
 

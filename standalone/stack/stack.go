@@ -95,23 +95,16 @@ func (s *Stack) cleanup(f func()) { s.cleanups = append(s.cleanups, f) }
 
 // build wires everything, in the order in which it starts.
 func (s *Stack) build(ctx context.Context, o Options) error {
-	dir, err := lock(o.DataDir)
+	store, err := s.openStore(ctx, o)
 	if err != nil {
 		return err
 	}
-	s.cleanup(func() { _ = dir.Unlock() })
 	if o.Ingest.SharedSecret == "" {
 		if s.made, err = keepSecret(o.DataDir); err != nil {
 			return err
 		}
 		o.Ingest.SharedSecret = s.made
 	}
-
-	store, err := sqlite.Open(ctx, filepath.Join(o.DataDir, "monitor.db"), time.Now)
-	if err != nil {
-		return fmt.Errorf("data directory %s: %w", o.DataDir, err)
-	}
-	s.cleanup(func() { _ = store.Close() })
 
 	nats, connection, err := s.openBus(ctx, o)
 	if err != nil {
@@ -140,6 +133,10 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	s.cleanup(stop)
+	if stop, err = connection.OnBatch(page.Batch); err != nil {
+		return err
+	}
+	s.cleanup(stop)
 
 	checks := append(s.front.Checks(), eval.Checks()...)
 	checks = append(checks, notify.Checks()...)
@@ -160,6 +157,21 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		{Name: "server", Run: s.serve},
 	}
 	return nil
+}
+
+// openStore takes the data directory for this process alone.
+func (s *Stack) openStore(ctx context.Context, o Options) (nodestore.Store, error) {
+	dir, err := lock(o.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	s.cleanup(func() { _ = dir.Unlock() })
+	store, err := sqlite.Open(ctx, filepath.Join(o.DataDir, "monitor.db"), time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", o.DataDir, err)
+	}
+	s.cleanup(func() { _ = store.Close() })
+	return store, nil
 }
 
 func (s *Stack) openBus(ctx context.Context, o Options) (*embedded, *bus.Bus, error) {
@@ -184,7 +196,7 @@ func (s *Stack) openBus(ctx context.Context, o Options) (*embedded, *bus.Bus, er
 func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Registerer) (*evaluator.Service, error) {
 	return evaluator.New(evaluator.Options{
 		ID: id, Partition: partition, Stream: evaluator.FromBus(b), Store: store,
-		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays,
+		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays, SamplesDays: o.Evaluator.SamplesDays,
 		Log: o.Log.With().Str("part", "evaluator").Logger(), Metrics: m,
 	})
 }

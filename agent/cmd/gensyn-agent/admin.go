@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -122,6 +123,12 @@ func (p program) options(f flags) (install.Options, error) {
 	if err != nil {
 		return install.Options{}, fmt.Errorf("find this program: %w", err)
 	}
+	if f.config != "" {
+		// A service starts in a directory of its own.
+		if f.config, err = filepath.Abs(f.config); err != nil {
+			return install.Options{}, fmt.Errorf("--config: %w", err)
+		}
+	}
 	var names []string
 	for _, v := range agent.Variables() {
 		names = append(names, v.Name)
@@ -131,7 +138,12 @@ func (p program) options(f flags) (install.Options, error) {
 		Env: p.env, Names: names, Parse: envfile.Parse, Out: p.stdout,
 		ProgramData: p.env["ProgramData"], ProgramFiles: p.env["ProgramFiles"],
 		Validate: func(file map[string]string) error {
-			if _, err := agent.Load(agent.Source{File: file, Hostname: os.Hostname}); err != nil {
+			// What the service would read: the file alone. A service that cannot start is worse than none.
+			c, err := agent.Load(agent.Source{File: file, Hostname: os.Hostname})
+			if err == nil {
+				_, err = probe.Open(c.Settings, probe.Host{})
+			}
+			if err != nil {
 				return fmt.Errorf("%w: %w", errSettings, err)
 			}
 			return nil

@@ -71,7 +71,8 @@ func TestCheckOfTheServer(t *testing.T) {
 		}), nil, []string{"failed  server SERVER: the server answered with a redirect to https://b.example", "→ set SERVER_URL to that address"}},
 		{"another program", serve(func(http.ResponseWriter, *http.Request) {}), nil, []string{"failed  server SERVER: ", "is no monitor", "→ check SERVER_URL"}},
 		{"one that takes all", serve(accept), nil, []string{"failed  server SERVER: ", "takes what is no heartbeat", "→ check SERVER_URL"}},
-		{"nobody", "http://" + closed.Addr().String(), nil, []string{"failed  server SERVER: no connection to " + closed.Addr().String() + ": dial: "}},
+		{"nobody", "http://" + closed.Addr().String(), nil, []string{"failed  server SERVER: no connection to " + closed.Addr().String() + ": dial: ",
+			"→ see whether the monitor runs, "}},
 		{"an authority that is not known", tls.URL, nil, []string{
 			"failed  server SERVER: the certificate of ", "→ set CA_FILE to the certificate of its authority"}},
 		{"an authority that is", tls.URL, []string{"CA_FILE=" + ca}, []string{"ok      server SERVER: it is a monitor"}},

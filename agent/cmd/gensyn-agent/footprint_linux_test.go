@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 
 // Limits of what an agent may cost.
 const (
-	maxResident = 10_000_000            // bytes, between heartbeats
+	maxResident = 10_000_000            // bytes, between heartbeats and while one is sent
 	maxBinary   = 7_000_000             // bytes
 	maxCPU      = 60 * time.Millisecond // of each heartbeat: 0.1 % of a core at one a minute
 )
@@ -30,19 +31,7 @@ func TestFootprint(t *testing.T) {
 		beats = n
 	}
 	program := filepath.Join(t.TempDir(), "gensyn-agent")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-ldflags", "-s -w", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	info, err := os.Stat(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("binary %d bytes", info.Size())
-	if info.Size() > maxBinary {
-		t.Errorf("binary of %d bytes, at most %d", info.Size(), maxBinary)
-	}
+	build(t, program, "linux", runtime.GOARCH)
 	m := &monitor{}
 	got := make(chan int, 1000)
 	m.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -73,6 +62,9 @@ func TestFootprint(t *testing.T) {
 	}
 	next()
 	next()
+	first := memory(t, agent.Process.Pid, "VmHWM")
+	// From here on the peak is that of heartbeats, without that of the start. Where the kernel does not let us, it is of all.
+	_ = os.WriteFile(filepath.Join("/proc", strconv.Itoa(agent.Process.Pid), "clear_refs"), []byte("5"), 0)
 	before := cpuTime(t, agent.Process.Pid)
 	for range beats {
 		next()
@@ -81,14 +73,40 @@ func TestFootprint(t *testing.T) {
 	time.Sleep(400 * time.Millisecond)
 	each := (cpuTime(t, agent.Process.Pid) - before) / time.Duration(beats)
 	resident, peak := memory(t, agent.Process.Pid, "VmRSS"), memory(t, agent.Process.Pid, "VmHWM")
-	t.Logf("after %d heartbeats: resident %.1f MB (of its own %.1f MB, peak %.1f MB), CPU %v a heartbeat, %.4f %% of a core at one a minute",
-		beats+2, resident/1e6, memory(t, agent.Process.Pid, "RssAnon")/1e6, peak/1e6, each.Round(time.Microsecond/10),
+	t.Logf("after %d heartbeats: resident %.1f MB (of its own %.1f MB), at most %.1f MB during one, %.1f MB in the first; CPU %v a heartbeat, %.4f %% of a core at one a minute",
+		beats+2, resident/1e6, memory(t, agent.Process.Pid, "RssAnon")/1e6, peak/1e6, first/1e6, each.Round(time.Microsecond/10),
 		100*each.Seconds()/60)
 	if resident > maxResident {
 		t.Errorf("resident %.0f bytes, at most %d", resident, maxResident)
 	}
+	if peak > maxResident {
+		t.Errorf("%.0f bytes during a heartbeat, at most %d", peak, maxResident)
+	}
 	if each > maxCPU {
 		t.Errorf("%v of CPU a heartbeat, at most %v", each, maxCPU)
+	}
+}
+
+// TestTheLargestBinary is that for Windows, which nothing else here builds as it is released.
+func TestTheLargestBinary(t *testing.T) {
+	build(t, filepath.Join(t.TempDir(), "gensyn-agent.exe"), "windows", "amd64")
+}
+
+// build makes a program as it is released, and looks at its size.
+func build(t *testing.T, program, goos, goarch string) {
+	t.Helper()
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-gcflags=all=-l", "-ldflags", "-s -w", "-o", program, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOOS="+goos, "GOARCH="+goarch)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s/%s: %d bytes", goos, goarch, info.Size())
+	if info.Size() > maxBinary {
+		t.Errorf("%s/%s: %d bytes, at most %d", goos, goarch, info.Size(), maxBinary)
 	}
 }
 

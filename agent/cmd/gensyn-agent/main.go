@@ -156,6 +156,8 @@ func (f *flags) understand(words []string) error {
 
 // report runs the agent.
 func (p program) report(ctx context.Context, f flags) int {
+	// The start of a program touches much of it that is not used again.
+	agent.Rest()
 	cfg, s, err := p.load(f.config)
 	if err != nil {
 		return p.misuse(err)

@@ -91,10 +91,16 @@ Ctrl-C ends and removes everything.
 	return nil
 }
 
+// passed on to the notifier, so that all it can do can be tried.
+var passed = []string{
+	"TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_BOT_COMMANDS", "TELEGRAM_API_URL", "ROUTES", "REMINDERS", "DAILY_SUMMARY",
+	"WEBHOOK_URL", "WEBHOOK_SECRET", "HTTPS_PROXY", "LANGUAGE", "TZ",
+}
+
 // telegramEnv passes a real token on, or pretends a Telegram that prints what it is told.
 func telegramEnv(out io.Writer) ([]string, *telegramtest.Server) {
 	var env []string
-	for _, name := range []string{"TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "LANGUAGE", "TZ"} {
+	for _, name := range passed {
 		if v := os.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

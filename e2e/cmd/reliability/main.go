@@ -12,12 +12,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/provenance"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
 )
 
@@ -44,10 +43,10 @@ func main() {
 func run(ctx context.Context, out string, minutes int, rowsDir string, skip []string) error {
 	page := reliability.Run{Command: fmt.Sprintf("make reliability MINUTES=%d", minutes), Started: time.Now(), Missing: skip}
 	var err error
-	if page.Commit, err = commit(ctx); err != nil {
+	if page.Commit, err = provenance.Commit(ctx); err != nil {
 		return err
 	}
-	if page.Machine, err = machine(); err != nil {
+	if page.Machine, err = provenance.Machine(); err != nil {
 		return err
 	}
 	if rowsDir == "" {
@@ -116,43 +115,4 @@ func test(ctx context.Context, rows, commit string, minutes int, skip []string) 
 		parts = append(parts, fmt.Sprintf("%s (%d packages)", c, green[c]))
 	}
 	return strings.Join(parts, ", "), nil
-}
-
-func commit(ctx context.Context) (string, error) {
-	id, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12").Output()
-	if err != nil {
-		return "", fmt.Errorf("git describe: %w", err)
-	}
-	return strings.TrimSpace(string(id)), nil
-}
-
-// machine describes this one, as Linux tells it.
-func machine() (string, error) {
-	model, err := field("/proc/cpuinfo", "model name")
-	if err != nil {
-		return "", err
-	}
-	memory, err := field("/proc/meminfo", "MemTotal")
-	if err != nil {
-		return "", err
-	}
-	kib, err := strconv.ParseUint(strings.TrimSuffix(memory, " kB"), 10, 64)
-	if err != nil {
-		return "", fmt.Errorf("memory: %w", err)
-	}
-	return fmt.Sprintf("%s, %d cores, %d GiB, %s/%s, %s", model, runtime.NumCPU(), (kib+1<<19)>>20, runtime.GOOS, runtime.GOARCH, runtime.Version()), nil
-}
-
-// field is the value of the first line "name : value" of a file.
-func field(file, name string) (string, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("machine: %w", err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value), nil
-		}
-	}
-	return "", fmt.Errorf("machine: no %q in %s", name, file)
 }

@@ -127,11 +127,25 @@ func (g *generator) status() string {
 	return []string{"DOWN", "down", "Degraded", "", "BROKEN"}[g.rng.IntN(5)]
 }
 
+// imported is one of more nodes than report.
+func (g *generator) imported() node.Imported {
+	return node.Imported{
+		NodeID: id(g.rng.IntN(population + 3)), IP: g.address(),
+		State: []node.State{node.Up, node.Up, node.Degraded, node.Down, node.Lost}[g.rng.IntN(5)],
+		Heard: g.stamp - node.Stamp(g.rng.IntN(int(48*time.Hour))),
+	}
+}
+
 func (g *generator) command() *node.Command {
 	c := &node.Command{NodeID: id(g.rng.IntN(population)), By: "test"}
-	switch g.rng.IntN(4) {
+	switch g.rng.IntN(5) {
 	case 0:
 		c.Delete = true
+	case 4:
+		c.NodeID = ""
+		for range 1 + g.rng.IntN(4) {
+			c.Import = append(c.Import, g.imported())
+		}
 	case 1:
 		c.Name = new("shown")
 	case 2:

@@ -98,6 +98,9 @@ func (r *reference) step(st Step) {
 	if len(st.Heartbeats) > 0 {
 		if r.deaf {
 			r.deaf, r.w, r.blindEnd = false, r.acceptedW, r.acceptedW
+			for _, n := range r.nodes {
+				n.heard = min(n.heard, r.w)
+			}
 			r.emit(node.Hearing, "", "", "", "", false)
 		}
 		r.acceptedW = r.w
@@ -142,6 +145,7 @@ func (r *reference) heartbeat(h node.Heartbeat) {
 		if len(r.nodes) >= r.settings.MaxNodes {
 			return
 		}
+		delete(r.gone, h.NodeID)
 		r.nodes[h.NodeID] = &record{state: to, told: to, reason: reason, heard: r.w, ival: h.Interval, boot: h.BootID, seq: h.Seq, ip: h.IP}
 		r.emit(node.Joined, h.NodeID, "", to, reason, false)
 		return
@@ -170,12 +174,24 @@ func (r *reference) enter(id string, n *record, to node.State, reason string) {
 
 func (r *reference) command(c node.Command) {
 	n := r.nodes[c.NodeID]
+	for _, i := range c.Import {
+		if r.nodes[i.NodeID] == nil && !r.gone[i.NodeID] && len(r.nodes) < r.settings.MaxNodes {
+			reason := map[node.State]string{node.Up: "", node.Lost: "silent"}
+			why, known := reason[i.State]
+			if !known {
+				why = "reported"
+			}
+			r.nodes[i.NodeID] = &record{state: i.State, told: i.State, reason: why, heard: r.w, ip: i.IP}
+			r.emit(node.Joined, i.NodeID, "", i.State, why, true)
+		}
+	}
 	switch {
 	case c.Settings != nil && c.Settings.Check() == nil:
 		r.settings = *c.Settings
 	case n == nil:
 	case c.Delete:
 		delete(r.nodes, c.NodeID)
+		r.gone[c.NodeID] = true
 		r.emit(node.Deleted, c.NodeID, n.state, "", n.reason, true)
 	case c.Threshold != nil && node.CheckThreshold(*c.Threshold, r.settings) == nil:
 		n.own = *c.Threshold

@@ -23,6 +23,9 @@ func (e engine) Now() string { return now }
 // Lock implements standardsql.Engine.
 func (e engine) Lock() string { return " FOR UPDATE" }
 
+// Bytes implements standardsql.Engine: the database has a locale.
+func (e engine) Bytes() string { return ` COLLATE "C"` }
+
 // Reading a million nodes takes longer than other statements may, and holds no lock that anybody waits for.
 const beginRead = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '60s'`
 

@@ -144,6 +144,9 @@ func (e *engine) Now() string { return strconv.FormatInt(e.now().UnixNano(), 10)
 // Lock implements standardsql.Engine: whoever writes has the whole database to itself.
 func (e *engine) Lock() string { return "" }
 
+// Bytes implements standardsql.Engine: SQLite compares in no other way.
+func (e *engine) Bytes() string { return "" }
+
 // Read implements standardsql.Engine.
 func (e *engine) Read(ctx context.Context, do func(standardsql.Tx) error) error {
 	return e.transact(ctx, e.reader, func(tx *sql.Tx) error { return do(transaction{tx}) })

@@ -57,14 +57,18 @@ func heldUnless(taken bool, err error) error {
 	return err
 }
 
-// addChat creates the chat if there is none, with its cursor behind all events found before the lookback.
+// addChat creates the chat if there is none, with its cursor behind all events found before the lookback, or where the
+// chat stood that moved here.
 func addChat(ctx context.Context, tx session, chat string, lookback time.Duration) error {
 	created, err := tx.exec(ctx, `INSERT INTO chats (chat, owner, term, expires_at, last_told)
 		VALUES ($1, '', 0, 0, 0) ON CONFLICT (chat) DO NOTHING`, chat)
 	if err != nil || created == 0 {
 		return err
 	}
-	c, err := tx.foundBefore(ctx, lookback)
+	c, succeeds, err := tx.succeed(ctx, chat)
+	if err == nil && !succeeds {
+		c, err = tx.foundBefore(ctx, lookback)
+	}
 	if err != nil {
 		return err
 	}
@@ -183,11 +187,15 @@ func (s Store) RetireChat(ctx context.Context, seen nodestore.ChatLease) error {
 	})
 }
 
-// MoveChat implements nodestore.Deliveries.
+// MoveChat implements nodestore.Deliveries. The numbers of messages before are forgotten.
 func (s Store) MoveChat(ctx context.Context, l nodestore.ChatLease, to string) error {
 	return s.write(ctx, "move a chat", func(tx session) error {
 		n, err := tx.exec(ctx, `UPDATE chats SET moved_to = $3 WHERE chat = $1 AND term = $2`, l.Chat, l.Term, to)
-		return fenced(n > 0, err)
+		if err := fenced(n > 0, err); err != nil {
+			return err
+		}
+		_, err = tx.exec(ctx, `UPDATE notifications SET message_id = 0 WHERE chat = $1 AND message_id <> 0`, l.Chat)
+		return err
 	})
 }
 

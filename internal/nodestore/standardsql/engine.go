@@ -35,6 +35,8 @@ type Engine interface {
 	Now() string
 	// Lock is what a SELECT ends with to lock its rows until the transaction ends, or "".
 	Lock() string
+	// Bytes is what a text in an ORDER BY or a comparison is followed by to be compared by its bytes, or "".
+	Bytes() string
 }
 
 // Store implements most of nodestore.Store on an engine.
@@ -47,7 +49,8 @@ type Store struct {
 // New makes a store. now is this process's own clock, which must go on steadily whatever the database's does.
 func New(e Engine, now func() time.Time) Store { return Store{Engine: e, now: now, watch: new(watch)} }
 
-// session is a transaction together with the engine's dialect: {now} and {lock} in queries are its Now and Lock.
+// session is a transaction together with the engine's dialect: {now}, {lock} and {bytes} in queries are its Now, Lock
+// and Bytes.
 type session struct {
 	tx     Tx
 	engine Engine
@@ -114,7 +117,7 @@ func (s session) dialect(query string) string {
 	if !strings.Contains(query, "{") {
 		return query
 	}
-	return strings.NewReplacer("{now}", s.engine.Now(), "{lock}", s.engine.Lock()).Replace(query)
+	return strings.NewReplacer("{now}", s.engine.Now(), "{lock}", s.engine.Lock(), "{bytes}", s.engine.Bytes()).Replace(query)
 }
 
 // placeholders is "$first,$first+1,…", n of them.

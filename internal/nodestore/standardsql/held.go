@@ -80,6 +80,34 @@ func (s session) heldOf(ctx context.Context, chat, held string, nodes map[string
 	})
 }
 
+// Hold implements nodestore.Deliveries.
+func (s Store) Hold(ctx context.Context, l nodestore.ChatLease, held string, covered func(nodeID, meta string) bool) error {
+	return s.write(ctx, "hold waiting alerts", func(tx session) error {
+		if err := chatLease(l).hold(ctx, tx); err != nil {
+			return err
+		}
+		var hold []any
+		if err := tx.each(ctx, `SELECT d.event_id, e.node_id, e.meta FROM deliveries d JOIN events e ON e.id = d.event_id
+			WHERE d.chat = $1 AND `+waits+` AND e.node_id <> ''`, []any{l.Chat}, func(scan func(...any) error) (bool, error) {
+			var event, id, meta string
+			err := scan(&event, &id, &meta)
+			if err == nil && covered(id, meta) {
+				hold = append(hold, event)
+			}
+			return true, err
+		}); err != nil {
+			return err
+		}
+		for ids := range slices.Chunk(hold, chunk) {
+			if _, err := tx.exec(ctx, `UPDATE deliveries SET held = $2 WHERE chat = $1 AND event_id IN (`+placeholders(3, len(ids))+`)`,
+				append([]any{l.Chat, held}, ids...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Free implements nodestore.Deliveries.
 func (s Store) Free(ctx context.Context, l nodestore.ChatLease, rs []nodestore.Release) error {
 	return s.write(ctx, "free held alerts", func(tx session) error {

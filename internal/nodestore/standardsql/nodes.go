@@ -2,6 +2,7 @@ package standardsql
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -35,12 +36,14 @@ func scanNode(scan func(...any) error) (n node.Node, err error) {
 
 // Nodes implements nodestore.Reader.
 func (s Store) Nodes(ctx context.Context, q nodestore.NodeQuery) (out []node.Node, err error) {
-	query, args := selectNodes(q)
-	matches := matcher(q.Search)
+	sel, err := selectNodes(q)
+	if err != nil {
+		return nil, wrap("read nodes", err)
+	}
 	err = s.read(ctx, "read nodes", func(tx session) error {
-		return tx.each(ctx, query, args, func(scan func(...any) error) (bool, error) {
+		return tx.each(ctx, sel.query, sel.args, func(scan func(...any) error) (bool, error) {
 			n, err := scanNode(scan)
-			if err == nil && matches(&n) {
+			if err == nil && (sel.matches == nil || sel.matches(&n)) {
 				out = append(out, n)
 			}
 			return q.Limit <= 0 || len(out) < q.Limit, err
@@ -49,42 +52,92 @@ func (s Store) Nodes(ctx context.Context, q nodestore.NodeQuery) (out []node.Nod
 	return out, err
 }
 
-// selectNodes leaves the search to matcher: only so do both engines, whatever the locale of the database, agree
-// on what is upper and lower case.
-func selectNodes(q nodestore.NodeQuery) (query string, args []any) {
-	query = "SELECT " + NodeColumns + " FROM nodes WHERE TRUE"
-	if q.ID != "" {
-		args = append(args, q.ID)
-		query += " AND id = $1"
-	}
-	if q.After != "" {
-		args = append(args, q.After)
-		query += " AND id > $" + strconv.Itoa(len(args))
-	}
-	if len(q.States) > 0 {
-		query += " AND state IN (" + placeholders(len(args)+1, len(q.States)) + ")"
-		for _, s := range q.States {
-			args = append(args, string(s))
-		}
-	}
-	query += " ORDER BY id"
-	if q.Limit > 0 && q.Search == "" {
-		query += " LIMIT " + strconv.Itoa(q.Limit)
-	}
-	return query, args
+// selection is a query under way. matches is what the database cannot be asked, if there is such a thing.
+type selection struct {
+	query   string
+	args    []any
+	matches func(n *node.Node) bool
 }
 
-func matcher(search string) func(n *node.Node) bool {
-	want := strings.ToLower(Clean(search))
-	return func(n *node.Node) bool {
-		if want == "" {
-			return true
-		}
-		for _, s := range [...]string{n.ID, n.Name, n.IP, n.Meta, n.Reason} {
-			if strings.Contains(strings.ToLower(s), want) {
-				return true
-			}
-		}
-		return false
+// arg adds an argument and returns its placeholder.
+func (s *selection) arg(v any) string {
+	s.args = append(s.args, v)
+	return "$" + strconv.Itoa(len(s.args))
+}
+
+// where adds a condition.
+func (s *selection) where(condition string) { s.query += " AND " + condition }
+
+// rank is nodestore.Rank, word for word the expression of the index nodes_worst.
+const rank = `(CASE state WHEN 'down' THEN 1 WHEN 'lost' THEN 2 WHEN 'degraded' THEN 3 WHEN 'up' THEN 4 ELSE 0 END)`
+
+// orders are the expressions that stand before the id. {bytes} is left in them.
+var orders = map[nodestore.Order]string{
+	nodestore.OrderWorst: rank, nodestore.OrderSince: "since", nodestore.OrderHeard: "heard",
+	nodestore.OrderJoined: "joined", nodestore.OrderName: "name{bytes}", nodestore.OrderAddress: "ip{bytes}",
+}
+
+func selectNodes(q nodestore.NodeQuery) (selection, error) {
+	sel := selection{query: "SELECT " + NodeColumns + " FROM nodes WHERE TRUE"}
+	if q.ID != "" {
+		sel.where("id = " + sel.arg(q.ID))
 	}
+	sel.states(q.States)
+	sel.search(q.Search)
+	if err := sel.order(q); err != nil {
+		return sel, err
+	}
+	if q.Limit > 0 && sel.matches == nil {
+		sel.query += " LIMIT " + strconv.Itoa(q.Limit)
+	}
+	return sel, nil
+}
+
+// states asks by rank, as there is an index on it. Of unknown states it does not say which.
+func (s *selection) states(states []node.State) {
+	if len(states) == 0 {
+		return
+	}
+	unknown := false
+	ranks := make([]string, 0, len(states))
+	for _, state := range states {
+		r := nodestore.Rank(state)
+		ranks = append(ranks, strconv.Itoa(r))
+		unknown = unknown || r == 0
+	}
+	s.where(rank + " IN (" + strings.Join(ranks, ",") + ")")
+	if unknown {
+		names := make([]string, 0, len(states))
+		for _, state := range states {
+			names = append(names, s.arg(string(state)))
+		}
+		s.where("state IN (" + strings.Join(names, ",") + ")")
+	}
+}
+
+func (s *selection) order(q nodestore.NodeQuery) error {
+	expression, more, way := orders[q.Order], ">", ""
+	if expression == "" && q.Order != nodestore.OrderID && q.Order != "" {
+		return fmt.Errorf("order %q: there is none", q.Order)
+	}
+	if q.Reverse {
+		more, way = "<", " DESC"
+	}
+	if q.After != "" {
+		value, id, err := q.Order.SplitKey(q.After)
+		switch {
+		case err != nil:
+			return err
+		case value == nil:
+			s.where("id " + more + " " + s.arg(id))
+		default:
+			s.where("(" + expression + ", id) " + more + " (" + s.arg(value) + ", " + s.arg(id) + ")")
+		}
+	}
+	s.query += " ORDER BY "
+	if expression != "" {
+		s.query += expression + way + ", "
+	}
+	s.query += "id" + way
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 )
 
@@ -25,8 +26,8 @@ func (s *Service) handle(ctx context.Context, h *holder, u telegram.Update) erro
 	if err != nil {
 		return err
 	}
-	if !h.fresh() {
-		return errStale
+	if !h.Fresh() {
+		return lease.ErrStale
 	}
 	if p, err = s.change(ctx, c, f, p); err != nil {
 		return err
@@ -43,7 +44,7 @@ func (s *Service) handle(ctx context.Context, h *holder, u telegram.Update) erro
 func (s *Service) note(ctx context.Context, h *holder, u telegram.Update) error {
 	for n := 0; ; n++ {
 		err := h.renew(ctx, u.ID+1)
-		if err == nil || errors.Is(err, nodestore.ErrFenced) || ctx.Err() != nil || !h.fresh() {
+		if err == nil || errors.Is(err, nodestore.ErrFenced) || ctx.Err() != nil || !h.Fresh() {
 			return err
 		}
 		sleep(ctx, s.backoff(n))

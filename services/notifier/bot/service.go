@@ -16,6 +16,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 )
 
@@ -82,7 +83,7 @@ type Service struct {
 	o       Options
 	answers answerer
 	me      telegram.User // zero until Telegram said it
-	seen    sight
+	seen    lease.Sight[nodestore.PollerLease]
 	said    string          // the trouble that was logged last, "" for none
 	foreign map[string]bool // chats that are not ours and were logged
 }
@@ -109,11 +110,11 @@ func New(o Options) (*Service, error) {
 func (s *Service) Run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
-		wait := s.o.Timing.Lease / beats
+		wait := s.o.Timing.Lease / lease.Beats
 		switch err := s.tenure(ctx); {
 		case err == nil, errors.Is(err, nodestore.ErrHeld), errors.Is(err, nodestore.ErrFenced):
 			failures = 0
-		case errors.Is(err, errStale):
+		case errors.Is(err, lease.ErrStale):
 			failures, wait = 0, 0 // it may still be ours
 		default:
 			s.trouble(ctx, err, "cannot take commands: trying again until it works")
@@ -140,8 +141,8 @@ func (s *Service) tenure(ctx context.Context) error {
 	}
 	tctx, lose := context.WithCancelCause(ctx)
 	defer lose(nil)
-	h := &holder{store: s.o.Store, lease: l, ttl: s.o.Timing.Lease, now: s.o.Now, next: l.Next}
-	h.renewed(began)
+	h := &holder{Hold: lease.Hold{TTL: s.o.Timing.Lease, Now: s.o.Now}, store: s.o.Store, lease: l, next: l.Next}
+	h.Renewed(began)
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
@@ -154,7 +155,7 @@ func (s *Service) tenure(ctx context.Context) error {
 	if ctx.Err() == nil && lost != nil {
 		return lost
 	}
-	if !errors.Is(err, nodestore.ErrFenced) && !errors.Is(err, errStale) {
+	if !errors.Is(err, nodestore.ErrFenced) && !errors.Is(err, lease.ErrStale) {
 		s.release(ctx, l)
 	}
 	return err
@@ -166,7 +167,7 @@ func (s *Service) acquire(ctx context.Context) (nodestore.PollerLease, error) {
 	actx, cancel := context.WithTimeout(ctx, ttl)
 	defer cancel()
 	l, err := s.o.Store.AcquirePoller(actx, s.key(), s.o.ID, ttl)
-	if !errors.Is(err, nodestore.ErrHeld) || !s.seen.look(l, s.o.Now(), ttl) {
+	if !errors.Is(err, nodestore.ErrHeld) || !s.seen.Look(l, s.o.Now(), ttl) {
 		return l, err
 	}
 	s.o.Log.Warn().Str("owner", l.Owner).Msg("the program that took the bot's commands is gone: taking over")

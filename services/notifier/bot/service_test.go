@@ -19,6 +19,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/sqlite"
+	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/lease"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 )
@@ -398,7 +399,7 @@ func TestARenewalKeepsWhatWasHandled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &holder{store: w.store, lease: l, ttl: time.Minute, now: time.Now, next: l.Next}
+	h := &holder{Hold: lease.Hold{TTL: time.Minute, Now: time.Now}, store: w.store, lease: l, next: l.Next}
 	for _, next := range []int64{5, 0, 3} {
 		if err := h.renew(t.Context(), next); err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ var english = words{
 		"/status: counts, and what is down\n" +
 		"/down: all nodes that are down or lost\n" +
 		"/node <code>ID</code>: one node\n" +
-		"/silence <code>ID 2h</code>: tell nothing of a node for 2 hours; also <code>dc=home 1d</code> for a label, <code>all 30m</code> for all nodes\n" +
+		"/silence <code>ID 2h</code>: say nothing of a node for 2 hours; also <code>dc=home 1d</code> for a label, <code>all 30m</code> for all nodes\n" +
 		"/unsilence <code>ID</code>: end a silence; also <code>dc=home</code> or <code>all</code>\n" +
 		"What is silenced is recorded all the same.",
 	states:   map[node.State]string{node.Up: "UP", node.Degraded: "DEGRADED", node.Down: "DOWN", node.Lost: "LOST"},
@@ -60,10 +60,10 @@ var english = words{
 
 	whichNode:    "Which node? For example: /node rig-7",
 	whichSilence: "What, and for how long? For example: /silence rig-7 2h, /silence dc=home 1d, /silence all 30m",
-	badSpan:      "For how long? %s is not a time: it must be like 30m, 2h, 1d or 1d12h, from a minute to 31 days.",
+	badSpan:      "For how long? %s is not a time: write it like 30m, 2h, 1d or 1d12h, from a minute to 31 days.",
 	noNode:       "There is no node %s.",
-	noLabel:      "That is neither a node nor a label: a label is like dc=home, and all is all nodes.",
-	several:      "Several nodes have %s:",
+	noLabel:      "A label is written like dc=home, and all stands for all nodes.",
+	several:      "Several nodes match %s:",
 	silenced:     "🔇 %s is silenced until %s, by %s.",
 	silencedAll:  "🔇 All nodes are silenced until %s, by %s. What the monitor says of itself is still told.",
 	labelEmpty:   "No node has this label now.",
@@ -83,39 +83,39 @@ var russian = words{
 		"/status: сколько узлов и что не работает\n" +
 		"/down: все узлы, которые не работают или без связи\n" +
 		"/node <code>ID</code>: один узел\n" +
-		"/silence <code>ID 2h</code>: 2 часа не сообщать об узле; ещё <code>dc=home 1d</code> для метки, <code>all 30m</code> для всех узлов\n" +
-		"/unsilence <code>ID</code>: снова сообщать; ещё <code>dc=home</code> или <code>all</code>\n" +
-		"То, о чём не сообщается, всё равно записывается.",
+		"/silence <code>ID 2h</code>: отключить сообщения об узле на 2 часа; ещё <code>dc=home 1d</code> для метки, <code>all 30m</code> для всех узлов\n" +
+		"/unsilence <code>ID</code>: снова включить; ещё <code>dc=home</code> или <code>all</code>\n" +
+		"Что случилось за это время, всё равно записывается.",
 	states:   map[node.State]string{node.Up: "РАБОТАЕТ", node.Degraded: "СБОИТ", node.Down: "НЕ РАБОТАЕТ", node.Lost: "НЕТ СВЯЗИ"},
 	marks:    map[node.State]string{node.Up: "✅", node.Degraded: "⚠️", node.Down: "❌", node.Lost: "❌"},
 	nothing:  "Неработающих узлов нет.",
 	counts:   "Узлов: %d. Работает %d, сбоит %d, не работает %d, нет связи %d",
-	since:    "с %s (%s)",
+	since:    "с %s (уже %s)",
 	more:     "… и ещё %d",
 	page:     "Страница",
 	stale:    "⚠️ Отстаёт сам монитор: последний раз он смотрел %s назад.",
-	silences: "🔇 Не сообщается: %d",
+	silences: "🔇 Сообщения отключены: %d",
 	tooLate:  "Это отправлено %s назад, пока меня не было, поэтому ничего не сделано. Отправьте ещё раз, если это всё ещё нужно.",
 
 	ip: "IP", reason: "Причина", evidence: "Подробности", labels: "Метки", heard: "Последний сигнал",
-	acknowledgedBy: "Занимается", silencedUntil: "Не сообщается до",
+	acknowledgedBy: "Занимается", silencedUntil: "Сообщения отключены до",
 
 	whichNode:    "Какой узел? Например: /node rig-7",
-	whichSilence: "О чём не сообщать и сколько? Например: /silence rig-7 2h, /silence dc=home 1d, /silence all 30m",
-	badSpan:      "На сколько? %s — не время: оно должно быть вида 30m, 2h, 1d или 1d12h, от минуты до 31 дня.",
+	whichSilence: "О чём молчать и как долго? Например: /silence rig-7 2h, /silence dc=home 1d, /silence all 30m",
+	badSpan:      "На сколько? %s — не время: напишите, например, 30m, 2h, 1d или 1d12h, от минуты до 31 дня.",
 	noNode:       "Узла %s нет.",
-	noLabel:      "Это ни узел, ни метка: метка имеет вид dc=home, а all — это все узлы.",
-	several:      "Для %s есть несколько узлов:",
-	silenced:     "🔇 %s: не сообщается до %s, %s.",
-	silencedAll:  "🔇 Ни о каких узлах не сообщается до %s, %s. О самом мониторе сообщается по-прежнему.",
+	noLabel:      "Метка пишется как dc=home, а all значит все узлы.",
+	several:      "Под %s подходит несколько узлов:",
+	silenced:     "🔇 %s: сообщения отключены до %s, %s.",
+	silencedAll:  "🔇 Сообщения обо всех узлах отключены до %s, %s. О самом мониторе сообщается по-прежнему.",
 	labelEmpty:   "Сейчас такой метки нет ни у одного узла.",
-	unsilenced:   "🔔 %s: снова сообщается.",
-	notSilenced:  "%s: и так сообщается.",
+	unsilenced:   "🔔 %s: сообщения снова включены.",
+	notSilenced:  "%s: сообщения и так включены.",
 	everything:   "Все узлы",
 	silenceLine:  "%s до %s, %s",
 
 	acknowledge: "Займусь", hush: "Молчать 1 ч",
 	hasAcknowledged: "✓ Занимается %s", hasHushed: "🔇 До %s, %s",
 	acknowledged: "Принято: напоминаний об этом инциденте больше не будет", alreadyYours: "Этим уже занимается %s",
-	hushed: "Не сообщается до %s", alreadyHushed: "Уже не сообщается до %s", itsOver: "Этот инцидент уже позади",
+	hushed: "Сообщения отключены до %s", alreadyHushed: "Сообщения уже отключены до %s", itsOver: "Этот инцидент уже закончился",
 }

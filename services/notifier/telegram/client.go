@@ -116,7 +116,9 @@ func (c *Client) read(resp *http.Response, data []byte, chat string) (json.RawMe
 		return a.Result, nil
 	}
 	if err != nil || a.Code == 0 {
-		return nil, foreign(resp, time.Now())
+		e := foreign(resp, time.Now())
+		e.open = e.open || a.OK
+		return nil, e
 	}
 	if t := c.token.Reveal(); t != "" { // what answers need not be Telegram
 		a.Description = strings.ReplaceAll(a.Description, t, c.token.String())

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,34 +91,43 @@ func TestTheRequestOnTheWire(t *testing.T) {
 	}
 }
 
+// A message may be worded anew only if it was certainly not accepted. A page that says 200 may stand for an answer which
+// was spoilt on its way.
 func TestErrorsSayWhatToDo(t *testing.T) {
+	certain := []string{
+		"429", "429 of a proxy", "429 without a time", "wrong token", "malformed token", "chat not found", "topic not found",
+		"no rights", "blocked", "kicked", "group deleted", "403, new wording", "a redirect", "topic closed", "not a member",
+		"a proxy's 407",
+	}
 	for name, tt := range map[string]struct {
 		answer    telegramtest.Answer
 		words     string
 		permanent bool
 		wait      time.Duration
 	}{
-		"429":              {telegramtest.TooMany(35 * time.Second), "wait 35s", false, 35 * time.Second},
-		"500":              {telegramtest.Broken(500), "500 Internal Server Error", false, 0},
-		"502 of a proxy":   {telegramtest.Page(502, "<html>secret page</html>"), "502 Bad Gateway", false, 0},
-		"429 of a proxy":   {telegramtest.Page(429, "slow down"), "too many requests", false, 0},
-		"wrong token":      {telegramtest.Unauthorized(), "is TELEGRAM_BOT_TOKEN right?", true, 0},
-		"malformed token":  {telegramtest.NotFound(), "is TELEGRAM_BOT_TOKEN right?", true, 0},
-		"chat not found":   {telegramtest.BadRequest(telegramtest.ChatNotFound), "is the bot in the chat", true, 0},
-		"topic not found":  {telegramtest.BadRequest(telegramtest.ThreadNotFound), "topic", true, 0},
-		"no rights":        {telegramtest.BadRequest(telegramtest.NoRights), "allow the bot to write", true, 0},
-		"blocked":          {telegramtest.Forbidden(telegramtest.BotBlocked), "unblock the bot", true, 0},
-		"kicked":           {telegramtest.Forbidden(telegramtest.BotKicked), "add the bot", true, 0},
-		"403, new wording": {telegramtest.Forbidden("Forbidden: because"), "allow the bot to write", true, 0},
-		"not Telegram":     {telegramtest.Page(200, "<html>Welcome to the hotel"), "is TELEGRAM_API_URL right?", true, 0},
-		"a redirect":       {telegramtest.Page(302, "moved"), "is TELEGRAM_API_URL right?", true, 0},
-		"topic closed":     {telegramtest.BadRequest(telegramtest.TopicClosed), "open the topic again", true, 0},
-		"not a member":     {telegramtest.Forbidden(telegramtest.NotMember), "add the bot to the chat", true, 0},
-		"a proxy's 407":    {telegramtest.Page(407, "who are you"), "HTTPS_PROXY refuses", true, 0},
-		"huge":             {telegramtest.Huge(3 << 20), "is TELEGRAM_API_URL right?", true, 0},
-		"hangs":            {telegramtest.Hang(), "did not answer in time", false, 0},
-		"drops":            {telegramtest.Drop(), "broke", false, 0},
-		"accepts, drops":   {telegramtest.AcceptAndDrop(), "broke", false, 0},
+		"429":                {telegramtest.TooMany(35 * time.Second), "wait 35s", false, 35 * time.Second},
+		"429 without a time": {telegramtest.TooMany(0), "wait", false, 0},
+		"group deleted":      {telegramtest.Forbidden("Forbidden: the group chat was deleted"), "change TELEGRAM_CHAT_ID", true, 0},
+		"500":                {telegramtest.Broken(500), "500 Internal Server Error", false, 0},
+		"502 of a proxy":     {telegramtest.Page(502, "<html>secret page</html>"), "502 Bad Gateway", false, 0},
+		"429 of a proxy":     {telegramtest.Page(429, "slow down"), "too many requests", false, 0},
+		"wrong token":        {telegramtest.Unauthorized(), "is TELEGRAM_BOT_TOKEN right?", true, 0},
+		"malformed token":    {telegramtest.NotFound(), "is TELEGRAM_BOT_TOKEN right?", true, 0},
+		"chat not found":     {telegramtest.BadRequest(telegramtest.ChatNotFound), "is the bot in the chat", true, 0},
+		"topic not found":    {telegramtest.BadRequest(telegramtest.ThreadNotFound), "topic", true, 0},
+		"no rights":          {telegramtest.BadRequest(telegramtest.NoRights), "allow the bot to write", true, 0},
+		"blocked":            {telegramtest.Forbidden(telegramtest.BotBlocked), "unblock the bot", true, 0},
+		"kicked":             {telegramtest.Forbidden(telegramtest.BotKicked), "add the bot", true, 0},
+		"403, new wording":   {telegramtest.Forbidden("Forbidden: because"), "allow the bot to write", true, 0},
+		"not Telegram":       {telegramtest.Page(200, "<html>Welcome to the hotel"), "is TELEGRAM_API_URL right?", true, 0},
+		"a redirect":         {telegramtest.Page(302, "moved"), "is TELEGRAM_API_URL right?", true, 0},
+		"topic closed":       {telegramtest.BadRequest(telegramtest.TopicClosed), "open the topic again", true, 0},
+		"not a member":       {telegramtest.Forbidden(telegramtest.NotMember), "add the bot to the chat", true, 0},
+		"a proxy's 407":      {telegramtest.Page(407, "who are you"), "HTTPS_PROXY refuses", true, 0},
+		"huge":               {telegramtest.Huge(3 << 20), "is TELEGRAM_API_URL right?", true, 0},
+		"hangs":              {telegramtest.Hang(), "did not answer in time", false, 0},
+		"drops":              {telegramtest.Drop(), "broke", false, 0},
+		"accepts, drops":     {telegramtest.AcceptAndDrop(), "broke", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake, c := fakeAndClient(t, zerolog.Nop())
@@ -133,8 +143,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			if ru := e.In("ru"); ru == e.Words || strings.Contains(ru, "%!") || e.In("en") != e.Words {
 				t.Errorf("in Russian: %q", ru)
 			}
-			if e.NotSent() {
-				t.Error("it was sent")
+			if e.NotAccepted() != slices.Contains(certain, name) {
+				t.Errorf("certainly not accepted: %v", e.NotAccepted())
 			}
 			if strings.Contains(err.Error(), telegramtest.Token) || strings.Contains(err.Error(), "<html>") {
 				t.Errorf("the token or a page is in %q", err)
@@ -188,7 +198,7 @@ func TestARefusedConnectionMayBeTriedAgain(t *testing.T) {
 	closed.Close()
 	_, err := clientOf(t, closed.URL, "1:T", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
 	var e *telegram.Error
-	if !errors.As(err, &e) || e.Permanent || !e.NotSent() || !strings.Contains(e.Words, "no way to Telegram") {
+	if !errors.As(err, &e) || e.Permanent || !e.NotAccepted() || !strings.Contains(e.Words, "no way to Telegram") {
 		t.Errorf("%+v", err)
 	}
 }
@@ -274,9 +284,12 @@ func TestAGroupThatMovedIsFollowed(t *testing.T) {
 	fake, c := fakeAndClient(t, zerolog.New(&log))
 	fake.Always("-5", telegramtest.Moved(-1005))
 	for range 2 {
-		if _, err := c.Send(t.Context(), "-5", "x", 0); err != nil {
+		if _, err := c.Send(t.Context(), "-5", "x", 77); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if m := fake.Messages()[0]; m.ReplyTo != 0 {
+		t.Errorf("it answers %d, a number of the old group", m.ReplyTo)
 	}
 	if got := c.MovedTo("-5:7"); got != "-1005:7" || c.MovedTo("-6") != "" || c.MovedTo("x") != "" {
 		t.Errorf("moved to %q", got)

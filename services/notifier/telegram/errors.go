@@ -27,6 +27,7 @@ type Error struct {
 
 	args         []any // of the words
 	notSent      bool
+	open         bool // an answer came from which it cannot be told whether the call was accepted
 	aboutReply   bool
 	aboutMessage bool
 	unchanged    bool // the message is as it was asked to become
@@ -38,8 +39,11 @@ func (e *Error) Error() string { return e.Words }
 // outside helps.
 func (e *Error) Retry() (after time.Duration, permanent bool) { return e.RetryAfter, e.Permanent }
 
-// NotSent reports whether the message certainly did not leave, so that Telegram cannot have accepted it.
-func (e *Error) NotSent() bool { return e.notSent }
+// NotAccepted reports whether Telegram has certainly not accepted the message: it did not leave, or it was refused.
+func (e *Error) NotAccepted() bool {
+	refused := e.Permanent || e.RetryAfter > 0 || e.Fault == TooMany || e.Fault == TooManyBefore
+	return e.notSent || refused && !e.open
+}
 
 // In is what happened in a language, "en" or "ru".
 func (e *Error) In(language string) string {
@@ -73,6 +77,7 @@ var descriptions = []struct {
 	{"not a member", NotMember},
 	{"initiate conversation", NotStarted},
 	{"deactivated", Deactivated},
+	{"chat was deleted", Deactivated},
 	{"send messages to bots", ChatIsBot},
 	{"send messages to the bot", ChatIsBot},
 	{"thread not found", NoTopic},
@@ -121,7 +126,8 @@ func refused(a answer, chat string) *Error {
 	return e
 }
 
-// foreign words an answer that does not come from the Bot API: a proxy's page, a captive portal, a wrong address.
+// foreign words an answer that does not come from the Bot API: a proxy's page, a captive portal, a wrong address. One that
+// says all is well may be Telegram's, spoilt on its way.
 func foreign(resp *http.Response, now time.Time) *Error {
 	code := resp.StatusCode
 	text := http.StatusText(code)
@@ -135,7 +141,9 @@ func foreign(resp *http.Response, now time.Time) *Error {
 	case code >= http.StatusInternalServerError:
 		return fault(Unreachable, code, text)
 	}
-	return refusal(NotTelegram, code, text)
+	e := refusal(NotTelegram, code, text)
+	e.open = code < http.StatusMultipleChoices
+	return e
 }
 
 // transport words an error of the transport. The error's own text may hold the request's address, and so the token.

@@ -100,6 +100,7 @@ func (c *Client) amend(m *outgoing, to Chat, err *Error) bool {
 		c.moved[to.ID] = err.MigrateTo
 		c.mu.Unlock()
 		m.ChatID = err.MigrateTo
+		m.Reply = nil // the new group counts its messages from 1: this id may be another one's there
 	case err.aboutReply && m.Reply != nil:
 		m.Reply = nil
 	case err.aboutMessage && m.ParseMode != "":

@@ -16,6 +16,7 @@ type Error struct {
 	After     time.Duration
 
 	notSent bool
+	refused bool // the receiver itself said no
 	trouble trouble
 	args    []any
 }
@@ -25,8 +26,8 @@ func (e *Error) Error() string { return e.Words }
 // Retry says when to post again: after a time that was asked for, if any; and whether only a change outside helps.
 func (e *Error) Retry() (after time.Duration, permanent bool) { return e.After, e.Permanent }
 
-// NotSent reports whether the post certainly did not leave.
-func (e *Error) NotSent() bool { return e.notSent }
+// NotAccepted reports whether the post was certainly not accepted: it did not leave, or it was refused.
+func (e *Error) NotAccepted() bool { return e.notSent || e.refused }
 
 // In is what happened in a language, "en" or "ru".
 func (e *Error) In(language string) string {
@@ -96,8 +97,15 @@ func refusal(t trouble, args ...any) *Error {
 	return e
 }
 
-// answered words an answer that accepts nothing.
+// answered words an answer that accepts nothing. What a gateway says when it waited in vain leaves open whether the
+// receiver has the post.
 func answered(resp *http.Response, now time.Time) *Error {
+	e := worded(resp, now)
+	e.refused = resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusRequestTimeout
+	return e
+}
+
+func worded(resp *http.Response, now time.Time) *Error {
 	code := resp.StatusCode
 	text := http.StatusText(code)
 	switch {

@@ -71,7 +71,9 @@ func (s *Sender) Send(ctx context.Context, _, body string, _ int64) (int64, erro
 	defer cancel()
 	req, err := outbound.NewPost(pctx, ctx, s.o.URL.Reveal(), []byte(body))
 	if err != nil {
-		return 0, refusal(malformed)
+		e := refusal(malformed)
+		e.notSent = true
+		return 0, e
 	}
 	// A connection that was kept may be dead: the post would be made twice, or fail for no reason.
 	req.Close = true

@@ -68,7 +68,7 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 		defer store.Close()
 		service, err := evaluator.New(evaluator.Options{
 			ID: id, Stream: evaluator.FromBus(nats), Store: store, Settings: cfg.Settings(),
-			Limits: bus.StreamLimits{Replicas: cfg.Replicas}, HistoryDays: cfg.HistoryDays, Log: log, Metrics: registry,
+			Limits: bus.StreamLimits{Replicas: cfg.Replicas}, HistoryDays: cfg.HistoryDays, SamplesDays: cfg.SamplesDays, Log: log, Metrics: registry,
 		})
 		if err != nil {
 			return err

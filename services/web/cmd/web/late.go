@@ -88,6 +88,42 @@ func (l *lateStore) Status(ctx context.Context, partition int) (nodestore.Status
 	return r.Status(ctx, partition)
 }
 
+// Transitions implements nodestore.History.
+func (l *lateStore) Transitions(ctx context.Context, nodeIDs []string, since node.Stamp) (map[string][]node.Event, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Transitions(ctx, nodeIDs, since)
+}
+
+// BlindSpans implements nodestore.History.
+func (l *lateStore) BlindSpans(ctx context.Context, since node.Stamp) ([]node.Span, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.BlindSpans(ctx, since)
+}
+
+// Incidents implements nodestore.History.
+func (l *lateStore) Incidents(ctx context.Context, q nodestore.IncidentQuery) ([]nodestore.Incident, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Incidents(ctx, q)
+}
+
+// Samples implements nodestore.History.
+func (l *lateStore) Samples(ctx context.Context, nodeID string, since node.Stamp) ([]nodestore.Sample, error) {
+	r, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return r.Samples(ctx, nodeID, since)
+}
+
 // Ping implements nodestore.Reader.
 func (l *lateStore) Ping(ctx context.Context) error {
 	r, err := l.get()

@@ -28,6 +28,7 @@ func main() {
 				return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 			})
 		},
+		Commands: []program.Command{importCommand()},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

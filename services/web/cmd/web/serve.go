@@ -46,6 +46,11 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 		return fmt.Errorf("listen for events: %w", err)
 	}
 	defer unsubscribe()
+	deafen, err := nats.OnBatch(service.Batch)
+	if err != nil {
+		return fmt.Errorf("listen for batches: %w", err)
+	}
+	defer deafen()
 
 	health := httpserver.NewHealth(service.Checks()...)
 	server, err := httpserver.New(cfg.ListenAddr, front(health, service), log)

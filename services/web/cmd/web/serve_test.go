@@ -36,6 +36,16 @@ func (*oneNode) Status(context.Context, int) (nodestore.Status, error) {
 	return nodestore.Status{Term: 1}, nil
 }
 
+func (*oneNode) Events(context.Context, string, int) ([]nodestore.StoredEvent, error) {
+	return nil, nil
+}
+
+func (*oneNode) Transitions(context.Context, []string, node.Stamp) (map[string][]node.Event, error) {
+	return nil, nil
+}
+
+func (*oneNode) BlindSpans(context.Context, node.Stamp) ([]node.Span, error) { return nil, nil }
+
 func (*oneNode) Ping(context.Context) error { return nil }
 
 func (s *oneNode) Close() error { s.closed.Store(true); return nil }

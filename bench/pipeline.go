@@ -1,0 +1,199 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gensyn-monitor/gensyn-monitor/bench/load"
+	"github.com/gensyn-monitor/gensyn-monitor/bench/usage"
+	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+)
+
+// pipeline is a monitor and a connection to its database.
+type pipeline struct {
+	*bench
+	*cluster.Cluster
+	db *pgx.Conn
+}
+
+// startPipeline runs everything; stop removes it.
+func (b *bench) startPipeline(ctx context.Context, env ...string) (p *pipeline, stop func() error, err error) {
+	c, end, err := b.start(ctx, nil, env...)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := pgx.Connect(ctx, c.DatabaseURL)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("bench: %w", err), end())
+	}
+	p = &pipeline{bench: b, Cluster: c, db: db}
+	return p, func() error {
+		_ = db.Close(context.WithoutCancel(ctx))
+		return end()
+	}, nil
+}
+
+// lag is the age of the last message whose effects are committed: pulses come twice a second, so it grows to half a
+// second and the time between two commits when nothing else does.
+func (p *pipeline) lag(ctx context.Context) (time.Duration, error) {
+	var stamp int64
+	if err := p.db.QueryRow(ctx, `SELECT stamp FROM partitions WHERE partition = 0`).Scan(&stamp); err != nil {
+		return 0, fmt.Errorf("read the position: %w", err)
+	}
+	return time.Since(time.Unix(0, stamp)), nil
+}
+
+// folded waits until everything that is acknowledged by now is committed.
+func (p *pipeline) folded(ctx context.Context) error {
+	now := time.Now()
+	for {
+		lag, err := p.lag(ctx)
+		if err != nil || time.Since(now) > lag {
+			return err
+		}
+		if time.Since(now) > 5*time.Minute {
+			return errors.New("the evaluator does not catch up")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// fill makes the nodes and waits until they are stored.
+func (p *pipeline) fill(ctx context.Context, nodes int) error {
+	_, err := p.post(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, Count: nodes, Duration: time.Hour})
+	if err != nil {
+		return err
+	}
+	return p.folded(ctx)
+}
+
+// metered posts and says what all processes used until the last heartbeat was committed.
+func (p *pipeline) metered(ctx context.Context, o load.Options) (load.Result, time.Duration, error) {
+	m := of(p.Cluster)
+	if err := m.start(); err != nil {
+		return load.Result{}, 0, err
+	}
+	o.Addr = address(p.IngestURL)
+	r, err := p.post(ctx, o)
+	if err != nil {
+		return r, 0, err
+	}
+	if err := p.folded(ctx); err != nil {
+		return r, 0, err
+	}
+	r.Took = time.Since(o.Begin)
+	each, all, err := m.read()
+	for name, used := range each {
+		p.say("    %s: %s µs", name, number(micros(used, r.Accepted)))
+	}
+	return r, all, err
+}
+
+func measurePipeline(ctx context.Context, b *bench) (err error) {
+	p, stop, err := b.startPipeline(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := p.fill(ctx, fewer); err != nil {
+		return err
+	}
+	r, used, err := p.metered(ctx, load.Options{Nodes: fewer, Duration: b.Span, Begin: time.Now()})
+	if err != nil {
+		return err
+	}
+	b.atLeast("saturated: heartbeats committed", "/s", r.PerSecond(), 35_000)
+	b.atMost("saturated: processor time a heartbeat, all processes", "µs", micros(used, r.Accepted), 36)
+	for _, at := range []struct {
+		rate, p99, micros float64
+	}{{5000, 5, 100}, {500, 0, 285}} {
+		r, used, err := p.metered(ctx, load.Options{Nodes: fewer, Duration: b.Span, Begin: time.Now(), Rate: at.rate})
+		if err != nil {
+			return err
+		}
+		b.atMost(fmt.Sprintf("at %.0f/s: latency, 99th percentile", at.rate), "ms", millis(r.Latencies.Quantile(0.99)), at.p99)
+		b.atMost(fmt.Sprintf("at %.0f/s: processor time a heartbeat, all processes", at.rate), "µs", micros(used, r.Accepted), at.micros)
+	}
+	return nil
+}
+
+func measureMillion(ctx context.Context, b *bench) (err error) {
+	p, stop, err := b.startPipeline(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	began := time.Now()
+	if err := p.fill(ctx, b.Nodes); err != nil {
+		return err
+	}
+	b.say("  %d nodes joined within %v", b.Nodes, time.Since(began).Round(time.Second))
+	before, err := p.table(ctx)
+	if err != nil {
+		return err
+	}
+	watching, end := context.WithCancel(ctx)
+	defer end()
+	lags := make(chan load.Latencies, 1)
+	go func() { lags <- p.watch(watching) }()
+	r, used, err := p.metered(ctx, load.Options{Nodes: b.Nodes, Duration: b.Long, Begin: time.Now(), Rate: float64(b.Nodes) / 60})
+	end()
+	seen := <-lags
+	if err != nil {
+		return err
+	}
+	after, err := p.table(ctx)
+	if err != nil {
+		return err
+	}
+	_, peak, err := usage.Memory(p.Evaluator.PID())
+	if err != nil {
+		return err
+	}
+	updates := float64(after.updates - before.updates)
+	b.atMost("lag of the database behind the stream, 99th percentile", "ms", millis(seen.Quantile(0.99)), 1000)
+	b.atMost("processor time a heartbeat, all processes", "µs", micros(used, r.Accepted), 75)
+	b.atMost("latency, 99th percentile", "ms", millis(r.Latencies.Quantile(0.99)), 0)
+	b.atMost("evaluator in memory, at most", "MB", float64(peak)/1e6, 400)
+	b.atLeast("updates that touch no index (HOT)", "%", 100*float64(after.hot-before.hot)/max(updates, 1), 95)
+	b.atMost("growth of the table of nodes", "×", float64(after.size)/float64(before.size), 0)
+	return nil
+}
+
+// table is what Postgres says of the table of nodes.
+type table struct{ updates, hot, size int64 }
+
+func (p *pipeline) table(ctx context.Context) (t table, err error) {
+	// Sessions report what they did at most once a second: pgstat_report_stat in the Postgres sources.
+	time.Sleep(2 * time.Second)
+	err = p.db.QueryRow(ctx, `SELECT n_tup_upd, n_tup_hot_upd, pg_table_size(relid) FROM pg_stat_user_tables WHERE relname = 'nodes'`).
+		Scan(&t.updates, &t.hot, &t.size)
+	if err != nil {
+		return t, fmt.Errorf("read statistics: %w", err)
+	}
+	return t, nil
+}
+
+// watch looks at the lag ten times a second until ctx ends.
+func (p *pipeline) watch(ctx context.Context) (all load.Latencies) {
+	db, err := pgx.Connect(ctx, p.DatabaseURL)
+	if err != nil {
+		return nil
+	}
+	defer db.Close(context.WithoutCancel(ctx))
+	other := &pipeline{db: db}
+	for tick := time.NewTicker(100 * time.Millisecond); ; {
+		select {
+		case <-ctx.Done():
+			return load.Sorted(all)
+		case <-tick.C:
+		}
+		if lag, err := other.lag(ctx); err == nil {
+			all = append(all, uint32(lag.Microseconds()))
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package evaluator
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// sampler stores what agents measure, one sample for each node in each slot, for charts. Nothing is decided by samples,
+// so they are stored beside the commits: nothing waits for them, and what cannot be stored in time is dropped.
+type sampler struct {
+	due   map[string]node.Stamp // by node, when it is to be sampled next
+	queue chan []node.Node      // that were heard in a slot of which they have no sample yet
+}
+
+func newSampler() sampler {
+	return sampler{due: make(map[string]node.Stamp), queue: make(chan []node.Node, 64)}
+}
+
+// take chooses from the changes of a commit. A node is taken at its first heartbeat in a slot, and whatever slot that
+// is when the clock that stamps stepped back.
+func (s *sampler) take(c node.Changes) (some []node.Node) {
+	const slot = node.Stamp(nodestore.SampleEvery)
+	for _, id := range c.Removed {
+		delete(s.due, id)
+	}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		due, known := s.due[n.ID]
+		if known && n.Heard < due && n.Heard >= due-slot {
+			continue
+		}
+		shift := node.Stamp(nodestore.SampleShift(n.ID))
+		s.due[n.ID] = (node.Stamp(nodestore.SampleSlot(n.ID, n.Heard))+1)*slot - shift
+		some = append(some, *n)
+	}
+	return some
+}
+
+// sample hands over what was committed.
+func (o *owner) sample(c node.Changes) {
+	if o.SamplesDays <= 0 {
+		return
+	}
+	some := o.samples.take(c)
+	if len(some) == 0 {
+		return
+	}
+	select {
+	case o.samples.queue <- some:
+	default:
+		o.metrics.samplesDropped.Add(float64(len(some)))
+	}
+}
+
+// storeSamples stores what is handed over, until ctx ends. It waits in between, so that not every commit is followed by
+// a second transaction. Whoever folds next takes all nodes anew: what was not stored by then is stored late.
+func (o *owner) storeSamples(ctx context.Context) {
+	for {
+		select {
+		case nodes := <-o.samples.queue:
+			o.addSamples(ctx, samplesOf(nil, nodes))
+		case <-ctx.Done():
+			return
+		}
+		if !sleep(ctx, o.Pace.Samples) {
+			return
+		}
+		var samples []nodestore.Sample
+		for range len(o.samples.queue) {
+			samples = samplesOf(samples, <-o.samples.queue)
+		}
+		o.addSamples(ctx, samples)
+	}
+}
+
+func samplesOf(samples []nodestore.Sample, nodes []node.Node) []nodestore.Sample {
+	for i := range nodes {
+		if s, ok := sampleOf(&nodes[i]); ok {
+			samples = append(samples, s)
+		}
+	}
+	return samples
+}
+
+// addSamples stores some at a time, since in SQLite a commit has to wait meanwhile.
+func (o *owner) addSamples(ctx context.Context, samples []nodestore.Sample) {
+	for some := range slices.Chunk(samples, 500) {
+		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+		err := o.Store.AddSamples(call, some)
+		cancel()
+		if err != nil {
+			o.metrics.samplesDropped.Add(float64(len(some)))
+			continue
+		}
+		o.metrics.samples.Add(float64(len(some)))
+	}
+}
+
+// sampleOf reads what a node's agent sent. What is not of the shape that agents of this project send is left out. It is
+// false when there is nothing to keep.
+func sampleOf(n *node.Node) (s nodestore.Sample, ok bool) {
+	m, w := decoded[contract.Metrics](n.Metrics), decoded[contract.Workload](n.Workload)
+	s = nodestore.Sample{NodeID: n.ID, At: n.Heard, Memory: share(m.MemUsedBytes, m.MemTotalBytes)}
+	if w.Round > 0 {
+		s.Round = &w.Round
+	}
+	if m.CPUPercent != nil {
+		s.CPU = new(percent(*m.CPUPercent))
+	}
+	for _, d := range []*contract.Disk{m.Disk, w.Disk} {
+		if d != nil && d.TotalBytes > 0 {
+			s.Disk = share(d.TotalBytes-d.FreeBytes, d.TotalBytes)
+		}
+	}
+	sampleGPUs(&s, m.GPUs)
+	return s, s != nodestore.Sample{NodeID: n.ID, At: n.Heard}
+}
+
+func decoded[T any](text string) (v T) {
+	if json.Unmarshal([]byte(text), &v) != nil {
+		return *new(T) // a field that could not be read may be set to nothing, which is not the same as unknown
+	}
+	return v
+}
+
+// sampleGPUs sums up all that are told of.
+func sampleGPUs(s *nodestore.Sample, gpus []contract.GPU) {
+	var use, told float64
+	var used, total int64
+	for _, g := range gpus {
+		if g.UsePercent != nil {
+			use, told = use+percent(*g.UsePercent), told+1
+		}
+		if g.MemUsedBytes != nil && g.MemTotalBytes != nil {
+			used, total = used+*g.MemUsedBytes, total+*g.MemTotalBytes
+		}
+		if t := g.TempCelsius; t != nil && (s.GPUTemp == nil || *t > *s.GPUTemp) {
+			s.GPUTemp = t
+		}
+	}
+	if told > 0 {
+		s.GPUUse = new(use / told)
+	}
+	s.GPUMemory = share(used, total)
+}
+
+// share is a part of a whole in percent, nil when there is no whole.
+func share(part, whole int64) *float64 {
+	if whole <= 0 {
+		return nil
+	}
+	return new(percent(100 * float64(part) / float64(whole)))
+}
+
+func percent(v float64) float64 { return min(max(v, 0), 100) }

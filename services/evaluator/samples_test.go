@@ -1,0 +1,128 @@
+package evaluator_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node/nodetest"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
+)
+
+// fold runs an evaluator until stop is called.
+func fold(t *testing.T, store nodestore.Writer, stream evaluator.Stream, days int) (stop func()) {
+	t.Helper()
+	s, err := evaluator.New(evaluator.Options{
+		ID: "evaluator", Stream: stream, Store: store, Settings: nodetest.GenerateSettings(), Pace: fast,
+		SamplesDays: days, Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	}
+}
+
+// rounds are those of a node's samples.
+func rounds(t *testing.T, store nodestore.Reader, id string, since node.Stamp) (out []int64) {
+	t.Helper()
+	samples, err := store.Samples(t.Context(), id, since)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range samples {
+		out = append(out, *s.Round)
+	}
+	return out
+}
+
+// What agents measure is stored once in each slot, also when another evaluator takes over within one.
+func TestSamplesAreStoredBesideTheCommits(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
+		const slot = node.Stamp(nodestore.SampleEvery)
+		store, stream := open(t), newMemoryStream()
+		shift := node.Stamp(nodestore.SampleShift("n"))
+		begin := (node.Stamp(time.Now().UnixNano())+shift)/slot*slot - shift - 3*slot
+		seq := uint64(0)
+		send := func(at node.Stamp) {
+			seq++
+			stream.add(node.Message{Seq: seq, Stamp: at, Heartbeats: []node.Heartbeat{
+				{NodeID: "n", Workload: fmt.Sprintf(`{"round":%d}`, seq)}, {NodeID: "old agent"},
+			}})
+			awaitCommitted(t, store, seq)
+		}
+		want := func(all ...int64) {
+			t.Helper()
+			await(t, func() bool { return slices.Equal(rounds(t, store, "n", begin), all) })
+		}
+		stop := fold(t, store, stream, 7)
+		send(begin)
+		want(1)
+		send(begin + 1)
+		send(begin + slot)
+		want(1, 3)
+		stop()
+		stop = fold(t, store, stream, 7)
+		send(begin + slot + 1)
+		send(begin + 2*slot + 1)
+		want(1, 3, 5)
+		stop()
+		stop = fold(t, store, stream, 0)
+		send(begin + 3*slot)
+		stop()
+		want(1, 3, 5)
+		if got, err := store.Samples(t.Context(), "old agent", begin); err != nil || len(got) != 0 {
+			t.Errorf("an agent that measures nothing has samples %+v, %v", got, err)
+		}
+	})
+}
+
+// refusing is a store that takes no samples.
+type refusing struct {
+	nodestore.Store
+	asked chan struct{}
+}
+
+func (r refusing) AddSamples(ctx context.Context, _ []nodestore.Sample) error {
+	select {
+	case r.asked <- struct{}{}:
+	default:
+	}
+	<-ctx.Done() // for as long as it is waited for
+	return ctx.Err()
+}
+
+// A database that takes no samples keeps nobody from folding.
+func TestSamplesKeepNobodyWaiting(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
+		store, stream := refusing{open(t), make(chan struct{}, 1)}, newMemoryStream()
+		stop := fold(t, store, stream, 7)
+		defer stop()
+		stamp := node.Stamp(time.Now().UnixNano())
+		for seq := range uint64(200) { // more than wait in the queue
+			stamp += node.Stamp(nodestore.SampleEvery)
+			stream.add(node.Message{Seq: seq + 1, Stamp: stamp, Heartbeats: []node.Heartbeat{{NodeID: "n", Workload: `{"round":7}`}}})
+			if seq == 0 {
+				awaitCommitted(t, store, 1)
+				<-store.asked
+			}
+			if seq%2 == 0 { // so that they are not all one commit
+				awaitCommitted(t, store, seq+1)
+			}
+		}
+		awaitCommitted(t, store, 200)
+	})
+}

@@ -1,0 +1,152 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+)
+
+// getNodes answers all nodes that the query selects, ordered by node_id: a JSON array, or CSV.
+func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		detail(w, http.StatusBadRequest, "the query cannot be read: "+err.Error())
+		return
+	}
+	q, err := parseNodesQuery(values)
+	if err != nil {
+		detail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	form, err := formatOf(r, values)
+	if err != nil {
+		detail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	key := string(form) + " " + q.key()
+	if s.unchanged(w, r, key) {
+		return
+	}
+	snap, err := s.view.get(r.Context())
+	if err != nil {
+		unavailable(w, "the database does not answer")
+		return
+	}
+	now := snap.now(s.Now())
+	setStale(w, snap.staleness(now))
+	setTag(w, &snap.standing, now, key)
+	selected, more := snap.page(q)
+	if more {
+		setNext(w, nodesPath, values, selected[len(selected)-1].ID)
+	}
+	if form == csvFormat {
+		writeCSV(w, r, "nodes", nodeColumns, selected, func(row []string, n *node.Node) []string {
+			return appendNodeCells(row, n, snap.at, &snap.status.Clock)
+		})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	// Ages are those of when the data was read, so that one answer serves all who ask meanwhile.
+	if acceptsGzip(r) && len(selected) >= worthKeeping {
+		body := snap.answers.get(key, func() []byte { return packNodes(selected, snap.at, snap.status.Clock) })
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(body) // the client went away
+		}
+		return
+	}
+	if r.Method != http.MethodHead {
+		_ = writeNodes(w, selected, snap.at, snap.status.Clock) // the client went away
+	}
+}
+
+// key tells apart what was asked for.
+func (q nodesQuery) key() string {
+	v := url.Values{"q": {q.search}, "after": {q.after}, "limit": {strconv.Itoa(q.limit)}}
+	for _, state := range q.states {
+		v.Add("state", string(state))
+	}
+	return v.Encode()
+}
+
+// setNext links to the page after the one answered.
+func setNext(w http.ResponseWriter, path string, values url.Values, after string) {
+	values.Set("after", after)
+	w.Header().Set("Link", "<"+path+"?"+values.Encode()+`>; rel="next"`)
+}
+
+// format is in which form a list is answered.
+type format string
+
+const (
+	jsonFormat format = "json"
+	csvFormat  format = "csv"
+)
+
+// formatOf is what ?format= says, else what Accept prefers.
+func formatOf(r *http.Request, values url.Values) (format, error) {
+	switch f := format(strings.ToLower(values.Get("format"))); f {
+	case jsonFormat, csvFormat:
+		return f, nil
+	case "":
+	default:
+		return "", errFormat
+	}
+	accept := r.Header.Get("Accept")
+	if strings.Contains(accept, "text/csv") && !strings.Contains(accept, "json") {
+		return csvFormat, nil
+	}
+	return jsonFormat, nil
+}
+
+// tag is the ETag of what is made of the data at this position for the key. Age in the answer go on meanwhile, so it is
+// a weak one; a monitor that works moves its position at least every few seconds.
+func (s *standing) tag(key string) string {
+	p := s.status.Clock.Position
+	b := strconv.AppendInt([]byte(`W/"`), p.Epoch, 36)
+	b = strconv.AppendUint(append(b, '-'), p.Seq, 36)
+	return string(append(strconv.AppendUint(append(b, '-'), keySum(key), 36), '"'))
+}
+
+// setTag lets whoever asked ask whether anything changed. Of old data nobody is told that it did not: ages go on, and so
+// does the age of the data.
+func setTag(w http.ResponseWriter, s *standing, now time.Time, key string) {
+	h := w.Header()
+	h.Add("Vary", "Accept, Accept-Encoding, Authorization, Cookie")
+	if s.staleness(now) > 0 || s.status.Term == 0 {
+		return
+	}
+	h.Set("ETag", s.tag(key))
+	h.Set("Cache-Control", "private, no-cache")
+}
+
+// unchanged answers 304 to who has what would be answered. It costs no look at the nodes.
+func (s *Service) unchanged(w http.ResponseWriter, r *http.Request, key string) bool {
+	have := r.Header.Get("If-None-Match")
+	if have == "" {
+		return false
+	}
+	at, err := s.standing.get(r.Context())
+	now := s.Now()
+	if err != nil || at.status.Term == 0 || at.staleness(at.now(now)) > 0 || !holds(have, at.tag(key)) {
+		return false
+	}
+	setTag(w, at, at.now(now), key)
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
+// holds reports whether a list of entity tags has one that is weakly the same.
+func holds(list, tag string) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		if one = strings.TrimSpace(one); strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,234 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+const (
+	// lookEvery is how often the database is asked for events that no announcement told of.
+	lookEvery = 2 * time.Second
+	// lookPause is the least time between two looks: a storm of announcements must not become a storm of queries.
+	lookPause = 100 * time.Millisecond
+	// lookBack is how many events one look can find. What lies further back is told as one "reset".
+	lookBack = 256
+	// maxReaders bounds the streams that are open at a time; each costs a goroutine and a connection.
+	maxReaders = 4096
+	// readerQueue is how far a reader may lag before it is told to look for itself.
+	readerQueue = 64
+)
+
+// hub tells all open pages and streams of new events. It asks the database once, whoever listens, and encodes each
+// event once.
+type hub struct {
+	events func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error)
+	woken  chan struct{}
+
+	mu      sync.Mutex
+	readers map[*reader]struct{}
+	begun   bool // the events before the first look are known, so that what comes is new
+	seen    map[string]bool
+	ring    []*message // the last events, oldest first, for readers that come back
+	broken  bool       // the last look failed
+}
+
+// message is one event of the stream as it goes over the wire.
+type message struct {
+	id   string // "" for what is no event of the store
+	data []byte
+}
+
+// reader is one open stream.
+type reader struct {
+	queue  chan *message
+	missed chan struct{} // has one element when messages were dropped
+}
+
+func newHub(events func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error)) *hub {
+	return &hub{events: events, woken: make(chan struct{}, 1), readers: make(map[*reader]struct{})}
+}
+
+// resetMessage tells a reader that it missed something, and should read anew what it shows.
+var resetMessage = &message{data: []byte("event: reset\ndata: {}\n\n")}
+
+func statusMessage(ok bool) *message {
+	return &message{data: fmt.Appendf(nil, "event: status\ndata: {\"database\":%v}\n\n", ok)}
+}
+
+// wake says that there may be new events.
+func (h *hub) wake() {
+	select {
+	case h.woken <- struct{}{}:
+	default:
+	}
+}
+
+// run looks for events until ctx ends. news is called before readers are told, so that what they ask for then is new.
+func (h *hub) run(ctx context.Context, news func()) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		h.look(ctx, news)
+		pause := time.NewTimer(lookPause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-h.woken:
+		}
+	}
+}
+
+// look reads the newest events and tells those that are new.
+func (h *hub) look(ctx context.Context, news func()) {
+	rctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	events, err := h.events(rctx, lookBack)
+	if ctx.Err() != nil {
+		return
+	}
+	messages := h.fresh(events, err)
+	if len(messages) == 0 {
+		return
+	}
+	news()
+	h.tell(messages)
+}
+
+// fresh returns what is to be told after a look.
+func (h *hub) fresh(events []nodestore.StoredEvent, err error) (out []*message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if changed := h.broken != (err != nil); changed {
+		h.broken = err != nil
+		out = append(out, statusMessage(err == nil))
+	}
+	if err != nil {
+		return out
+	}
+	known := 0
+	seen := make(map[string]bool, len(events))
+	for i := len(events) - 1; i >= 0; i-- {
+		id := events[i].ID.String()
+		seen[id] = true
+		if h.seen[id] {
+			known++
+			continue
+		}
+		m := encodeEvent(&events[i])
+		h.remember(m)
+		if h.begun {
+			out = append(out, m)
+		}
+	}
+	if h.begun && known == 0 && len(events) == lookBack {
+		out = append(out, resetMessage)
+	}
+	h.begun, h.seen = true, seen
+	return out
+}
+
+func (h *hub) remember(m *message) {
+	h.ring = append(h.ring, m)
+	if len(h.ring) > 2*lookBack {
+		h.ring = append([]*message(nil), h.ring[len(h.ring)-lookBack:]...)
+	}
+}
+
+// tell hands messages to all readers. Nobody is waited for: who lags gets "you missed something" in their place.
+func (h *hub) tell(messages []*message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for r := range h.readers {
+		for _, m := range messages {
+			r.offer(m)
+		}
+	}
+}
+
+func (r *reader) offer(m *message) {
+	select {
+	case r.queue <- m:
+	default:
+		select {
+		case r.missed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// join adds a reader that has seen events up to the one with the id last, "" for one that begins. It returns what the
+// reader missed, or nil when there are too many readers already.
+func (h *hub) join(last string) (r *reader, missed []*message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.readers) >= maxReaders {
+		return nil, nil
+	}
+	r = &reader{queue: make(chan *message, readerQueue), missed: make(chan struct{}, 1)}
+	h.readers[r] = struct{}{}
+	return r, h.after(last)
+}
+
+func (h *hub) after(last string) []*message {
+	if last == "" {
+		return nil
+	}
+	for i, m := range h.ring {
+		if m.id == last {
+			return append([]*message(nil), h.ring[i+1:]...)
+		}
+	}
+	return []*message{resetMessage}
+}
+
+func (h *hub) leave(r *reader) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.readers, r)
+}
+
+func (h *hub) open() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.readers)
+}
+
+// eventData is one event of the stream. It holds no address and no evidence, which may name one: everybody who may see
+// the page may read it.
+type eventData struct {
+	ID     string `json:"id"`
+	Kind   string `json:"kind"`
+	NodeID string `json:"node_id,omitempty"`
+	Name   string `json:"name,omitempty"`
+	From   string `json:"from,omitempty"`
+	To     string `json:"to,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	At     int64  `json:"at_unix_ms"`
+	Found  int64  `json:"found_unix_ms"`
+	Quiet  bool   `json:"quiet,omitempty"`
+}
+
+func encodeEvent(e *nodestore.StoredEvent) *message {
+	name := "monitor"
+	if e.NodeID != "" {
+		name = "change"
+	}
+	id := e.ID.String()
+	data, _ := json.Marshal(eventData{ // of texts and numbers: it can always be encoded
+		ID: id, Kind: string(e.Kind), NodeID: e.NodeID, Name: e.Name, From: string(e.From), To: string(e.To),
+		Reason: e.Reason, At: e.At.Time().UnixMilli(), Found: e.Found.UnixMilli(), Quiet: e.Quiet,
+	})
+	return &message{id: id, data: fmt.Appendf(nil, "id: %s\nevent: %s\ndata: %s\n\n", id, name, data)}
+}

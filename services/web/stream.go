@@ -1,0 +1,87 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+)
+
+const (
+	// streamBeat is how often a quiet stream says that it lives; proxies cut what is silent for a minute.
+	streamBeat = 15 * time.Second
+	// streamPatience is how long a reader may take none of what it is sent.
+	streamPatience = 10 * time.Second
+	// streamLife is after how long a stream ends. Its reader comes back and shows anew that it may read.
+	streamLife = 30 * time.Minute
+)
+
+// getEvents answers a stream of server-sent events: "change" for events of nodes, "monitor" for those of the monitor,
+// "status" when the database goes or comes back, "reset" when something was missed. Last-Event-ID continues a stream.
+func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
+	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")))
+	if me == nil {
+		w.Header().Set("Retry-After", "30")
+		detail(w, http.StatusServiceUnavailable, "too many streams are open")
+		return
+	}
+	defer s.hub.leave(me)
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := streamWriter{http.NewResponseController(w), w}
+	// Readers of a monitor that starts again must not come back all at once.
+	ok := out.write(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(4000)))
+	for _, m := range missed {
+		ok = ok && out.write(m.data)
+	}
+	if ok {
+		s.follow(r, me, out)
+	}
+}
+
+// follow writes what comes until the reader leaves, or takes nothing any more, or the server stops.
+func (s *Service) follow(r *http.Request, me *reader, out streamWriter) {
+	beat := time.NewTicker(streamBeat)
+	defer beat.Stop()
+	life := time.NewTimer(streamLife)
+	defer life.Stop()
+	for ok := true; ok; {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-httpserver.Draining(r.Context()):
+			return
+		case <-life.C:
+			return
+		case m := <-me.queue:
+			ok = out.write(m.data)
+		case <-me.missed:
+			ok = out.write(resetMessage.data)
+		case <-beat.C:
+			ok = out.write([]byte(":\n\n"))
+		}
+	}
+}
+
+// streamWriter writes and flushes within streamPatience.
+type streamWriter struct {
+	control *http.ResponseController
+	w       http.ResponseWriter
+}
+
+func (o streamWriter) write(data []byte) bool {
+	// A recorder of tests knows no deadline.
+	_ = o.control.SetWriteDeadline(time.Now().Add(streamPatience))
+	if _, err := o.w.Write(data); err != nil {
+		return false
+	}
+	return o.control.Flush() == nil
+}
