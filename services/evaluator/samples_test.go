@@ -17,10 +17,10 @@ import (
 )
 
 // fold runs an evaluator until stop is called.
-func fold(t *testing.T, store nodestore.Writer, stream evaluator.Stream, days int) (stop func()) {
+func fold(t *testing.T, store nodestore.Writer, stream evaluator.Stream, pace evaluator.Pace, days int) (stop func()) {
 	t.Helper()
 	s, err := evaluator.New(evaluator.Options{
-		ID: "evaluator", Stream: stream, Store: store, Settings: nodetest.GenerateSettings(), Pace: fast,
+		ID: "evaluator", Stream: stream, Store: store, Settings: nodetest.GenerateSettings(), Pace: pace,
 		SamplesDays: days, Log: zerolog.Nop(),
 	})
 	if err != nil {
@@ -69,19 +69,19 @@ func TestSamplesAreStoredBesideTheCommits(t *testing.T) {
 			t.Helper()
 			await(t, func() bool { return slices.Equal(rounds(t, store, "n", begin), all) })
 		}
-		stop := fold(t, store, stream, 7)
+		stop := fold(t, store, stream, fast, 7)
 		send(begin)
 		want(1)
 		send(begin + 1)
 		send(begin + slot)
 		want(1, 3)
 		stop()
-		stop = fold(t, store, stream, 7)
+		stop = fold(t, store, stream, fast, 7)
 		send(begin + slot + 1)
 		send(begin + 2*slot + 1)
 		want(1, 3, 5)
 		stop()
-		stop = fold(t, store, stream, 0)
+		stop = fold(t, store, stream, fast, 0)
 		send(begin + 3*slot)
 		stop()
 		want(1, 3, 5)
@@ -110,7 +110,9 @@ func (r refusing) AddSamples(ctx context.Context, _ []nodestore.Sample) error {
 func TestSamplesKeepNobodyWaiting(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
 		store, stream := refusing{open(t), make(chan struct{}, 1)}, newMemoryStream()
-		stop := fold(t, store, stream, 7)
+		patient := fast
+		patient.CallLimit = time.Hour // a write that hangs does not end
+		stop := fold(t, store, stream, patient, 7)
 		defer stop()
 		const messages = 200 // more than wait in the queue
 		stamp, begun := node.Stamp(time.Now().UnixNano()), time.Now()
