@@ -19,7 +19,7 @@ keep() {
 # setting NAME: its value in the settings file, without quotes around it; nothing when it is not there
 setting() {
 	sed -n "s/^[[:space:]]*$1=//p" "$settings" | tail -n 1 | tr -d '\r' |
-		sed -e "s/^'\(.*\)'\$/\1/;t" -e 's/^"\(.*\)"$/\1/;t' -e 's/[[:space:]]\{1,\}#.*$//' -e 's/[[:space:]]*$//'
+		sed -e "s/^'\([^']*\)'.*\$/\1/;t" -e 's/^"\([^"]*\)".*$/\1/;t' -e 's/[[:space:]]\{1,\}#.*$//' -e 's/[[:space:]]*$//'
 }
 
 # give SERVICE NAME VALUE: the file NAME for the service alone

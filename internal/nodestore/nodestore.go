@@ -105,9 +105,9 @@ type Status struct {
 	Clock        node.Clock
 	Owner        string
 	Term         int64
-	CommittedAge time.Duration // since the last commit, by the database's clock; or until it, should that have stepped back
-	Counts       map[node.State]int
-	Chats        []ChatStatus // by name, without retired ones
+	CommittedAge time.Duration      // since the last commit, by the database's clock; or until it, should that have stepped back
+	Counts       map[node.State]int // those of Clock, or where a program wrote it that did not count, those of the nodes stored
+	Chats        []ChatStatus       // by name, without retired ones
 }
 
 // ToldAlert says what became of one alert in one chat. It is told, or it waits, or it says why it is not told.

@@ -84,6 +84,7 @@ func (v *visitor) do(method, target string, form url.Values) *httptest.ResponseR
 	}
 	w := httptest.NewRecorder()
 	v.s.Handler().ServeHTTP(w, r)
+	isDescribed(v.s, r, w)
 	for _, c := range w.Result().Cookies() {
 		if v.cookies[c.Name] = c; c.MaxAge < 0 {
 			delete(v.cookies, c.Name)
@@ -144,7 +145,7 @@ func TestSigningInAndOut(t *testing.T) {
 		t.Error("the cookie is kept")
 	}
 	wantSent(t, other.get("/"), "./sign-in?next=")
-	if got := kinds(actionsOf(t, store)); got != "sign_out sign_in" {
+	if got := kindsOfActions(actionsOf(t, store)); got != "sign_out sign_in" {
 		t.Errorf("audit log: %s", got)
 	}
 	if a := actionsOf(t, store)[0]; a.By != testUser || a.Via != viaPassword || a.Address != "192.0.2.7" || a.Outcome != outcomeDone {
@@ -152,7 +153,7 @@ func TestSigningInAndOut(t *testing.T) {
 	}
 }
 
-func kinds(all []nodestore.Action) string {
+func kindsOfActions(all []nodestore.Action) string {
 	var out []string
 	for _, a := range all {
 		out = append(out, a.Kind)

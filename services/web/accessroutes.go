@@ -15,6 +15,7 @@ func (s *Service) accessRoutes(r chi.Router, open func(route string, h http.Hand
 	// A node id may hold any character, slashes too.
 	r.Delete(nodesPath+"/*", open("delete", s.acting(s.deleteNode)))
 	r.Post(nodesPath+"/*", open("act", s.acting(s.postNode)))
+	r.Get("/api/silences", open("silences", s.acting(s.getSilences)))
 	r.Post("/api/silences", open("act", s.acting(s.postSilence)))
 	r.Delete("/api/silences/{id}", open("act", s.acting(s.deleteSilence)))
 	r.Post("/api/acknowledgements", open("act", s.acting(s.postAcknowledgement)))

@@ -113,6 +113,7 @@ func (a *acted) call(method, path, body string) *httptest.ResponseRecorder {
 	r.RemoteAddr = "203.0.113.9:1"
 	w := httptest.NewRecorder()
 	a.s.Handler().ServeHTTP(w, r)
+	isDescribed(a.s, r, w)
 	return w
 }
 
@@ -186,7 +187,7 @@ func TestActing(t *testing.T) {
 				t.Error("it is still there")
 			}
 			log := actionsOf(t, a.store)
-			if got := kinds(log); got != "delete acknowledge unsilence silence note threshold name sign_in" {
+			if got := kindsOfActions(log); got != "delete acknowledge unsilence silence note threshold name sign_in" {
 				t.Errorf("audit log: %s", got)
 			}
 			for _, x := range log[:len(log)-1] {

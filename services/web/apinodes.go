@@ -28,6 +28,7 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 		detail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	q.viewer = viewer(r)
 	key := string(form) + " " + q.key()
 	if s.unchanged(w, r, key) {
 		return
@@ -72,7 +73,8 @@ func (q nodesQuery) key() string {
 	for _, state := range q.states {
 		v.Add("state", string(state))
 	}
-	return v.Encode()
+	// Who may not see addresses gets another answer.
+	return strconv.FormatBool(q.viewer.Addresses) + " " + v.Encode()
 }
 
 // setNext links to the page after the one answered.

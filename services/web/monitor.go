@@ -94,7 +94,7 @@ func (s *Service) monitorData(w *words, root string, at *standing, spans []node.
 	// What cannot be said of a node that was always there cannot be said of any.
 	always := []node.Event{{Kind: node.Joined, To: node.Up, At: 1}}
 	for i, window := range windows {
-		blind := node.Uptime(always, spans, node.Stamp(at.at.Add(-window).UnixNano()), node.Stamp(at.at.UnixNano())).Unobserved
+		blind := node.Uptime(always, at.unobserved(spans), node.Stamp(at.at.Add(-window).UnixNano()), node.Stamp(at.at.UnixNano())).Unobserved
 		d.Blind = append(d.Blind, blindTime{w.Node.Windows[i], w.short(blind)})
 	}
 	return d

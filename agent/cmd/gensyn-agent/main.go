@@ -225,6 +225,9 @@ func (p program) load(file string) (agent.Config, source, error) {
 	file = cmp.Or(file, defaultFile(p.env))
 	s := source{agent.Source{Environment: p.env, Hostname: os.Hostname}, file}
 	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrPermission) {
+		return agent.Config{}, s, fmt.Errorf("read settings: %w: it holds the token, so do this as root", err)
+	}
 	if err != nil && (asked || !errors.Is(err, fs.ErrNotExist)) {
 		return agent.Config{}, s, fmt.Errorf("read settings: %w", err)
 	}

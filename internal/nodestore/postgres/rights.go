@@ -26,6 +26,7 @@ var rights = map[string]map[string]string{
 	"deleted_nodes":  {RoleNotifier: reads, RoleWeb: reads},
 	"events":         {RoleNotifier: reads, RoleWeb: reads},
 	"annotations":    {RoleNotifier: reads, RoleWeb: reads},
+	"samples":        {RoleWeb: reads},
 
 	"chats":            {RoleNotifier: writes, RoleWeb: reads},
 	"cursors":          {RoleNotifier: writes, RoleWeb: reads},
