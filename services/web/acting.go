@@ -84,8 +84,8 @@ func (s *Service) noteOf(ctx context.Context, id string) *noteRow {
 	return nil
 }
 
-// silences are those that are not over and for which wanted holds.
-func (s *Service) silences(ctx context.Context, w *words, now time.Time, wanted func(nodestore.Silence) bool) (out []silenceRow) {
+// silenceRows are those that are not over and for which wanted holds.
+func (s *Service) silenceRows(ctx context.Context, w *words, now time.Time, wanted func(nodestore.Silence) bool) (out []silenceRow) {
 	if s.Quieting == nil {
 		return nil
 	}
@@ -115,7 +115,7 @@ func (s *Service) fillActing(ctx context.Context, d *nodeData, n *node.Node, at 
 		return // it is the team's own
 	}
 	d.Note = s.noteOf(ctx, n.ID)
-	d.Silences = s.silences(ctx, d.W, at.at, func(x nodestore.Silence) bool {
+	d.Silences = s.silenceRows(ctx, d.W, at.at, func(x nodestore.Silence) bool {
 		return x.Scope == nodestore.ScopeAll || x.Scope == nodestore.ScopeNode && x.Value == n.ID
 	})
 }

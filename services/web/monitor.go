@@ -69,7 +69,7 @@ func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 			}
 			d := s.monitorData(words, root(r), at, spans)
 			if v.Addresses {
-				d.Silences = s.silences(ctx, words, at.at, func(nodestore.Silence) bool { return true })
+				d.Silences = s.silenceRows(ctx, words, at.at, func(nodestore.Silence) bool { return true })
 			} else {
 				d.Chats, d.Private = nil, true
 			}

@@ -110,7 +110,7 @@ func (s *Service) nodeData(ctx context.Context, w *words, v Viewer, root, id str
 	if id == "" || len(nodes) == 0 {
 		return nil, errNoSuchPage
 	}
-	n := v.show(&nodes[0])
+	n := &nodes[0]
 	d := &nodeData{W: w, Root: root, row: newRow(n, w, root, at), Report: report(n), Facts: facts(w, n, at)}
 	if n.Heard != 0 {
 		d.HeardAt = clock(n.Heard.Time())

@@ -21,7 +21,6 @@ var nodeOrders = map[string]nodestore.NodeQuery{
 func (s *Service) selectNodes(ctx context.Context, l look) (nodes []node.Node, next string, err error) {
 	q := nodeOrders[l.order]
 	q.States, q.Search, q.After, q.Limit = l.states, l.search, l.after, pageRows+1
-	q.NoAddresses = !l.viewer.Addresses
 	nodes, err = s.Store.Nodes(ctx, q)
 	if errors.Is(err, nodestore.ErrAfter) {
 		q.After = ""

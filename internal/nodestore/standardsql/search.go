@@ -55,7 +55,7 @@ func (s *selection) letters(in, want string) {
 		}
 		forms := []string{in + " LIKE " + s.arg("%"+string(r)+"%")}
 		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-			forms = append(forms, searched+" LIKE "+s.arg("%"+string(f)+"%"))
+			forms = append(forms, in+" LIKE "+s.arg("%"+string(f)+"%"))
 		}
 		s.where("(" + strings.Join(forms, " OR ") + ")")
 	}
