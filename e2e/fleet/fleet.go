@@ -30,7 +30,9 @@ type Options struct {
 	Interval time.Duration // between the heartbeats of a node, at least a second: ingest takes no more
 	Limit    time.Duration // for one request; 0 for 2.5 s
 	Seed     uint64
-	Old      bool // agents of the first generation: no boot_id, no seq, no interval_sec
+	// Transport carries the requests; nil for one of the fleet's own.
+	Transport *http.Transport
+	Old       bool // agents of the first generation: no boot_id, no seq, no interval_sec
 }
 
 // Fleet is a number of simulated agents.
@@ -49,8 +51,11 @@ func New(o Options) *Fleet {
 		o.Limit = 2500 * time.Millisecond
 	}
 	f := &Fleet{o: o, answers: make(map[int]int)}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{MaxIdleConnsPerHost: o.Nodes, IdleConnTimeout: time.Minute}
+	}
 	f.client = &http.Client{
-		Transport:     &http.Transport{MaxIdleConnsPerHost: o.Nodes, IdleConnTimeout: time.Minute},
+		Transport:     o.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	for i := range o.Nodes {

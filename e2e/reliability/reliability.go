@@ -23,7 +23,7 @@ type Row struct {
 }
 
 // Groups are the parts of the table, in order.
-var Groups = []string{"Evaluator", "NATS", "Postgres", "Clocks", "Front door", "Telegram", "Senders", "Crash points", "Power loss", "Everything at once"}
+var Groups = []string{"Evaluator", "NATS", "Postgres", "Clocks", "Front door", "Telegram", "Senders", "Crash points", "Power loss", "Containers", "Everything at once"}
 
 // DirVariable names the folder that rows are written to; without it Report only logs.
 const DirVariable = "RELIABILITY_DIR"

@@ -70,8 +70,8 @@ func (o *owner) commit(ctx context.Context) error {
 	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()
 	o.sample(changes)
+	o.metrics.committed(o.fold, changes)
 	for _, e := range changes.Events {
-		o.metrics.events.WithLabelValues(string(e.Kind), string(e.To)).Inc()
 		o.say(e)
 	}
 	return nil

@@ -124,7 +124,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		s.Log.Info().Int64("term", lease.Term).Msg("folding")
 		err = s.own(ctx, lease)
-		s.metrics.owner.Set(0)
+		s.metrics.standby()
 		if ctx.Err() == nil {
 			s.leave(ctx, err)
 		}

@@ -1,6 +1,8 @@
 package evaluator
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -9,15 +11,22 @@ import (
 
 // metrics are the evaluator's figures.
 type metrics struct {
-	owner                                     prometheus.Gauge
+	owner, term, stamp, deaf                  prometheus.Gauge
 	pending                                   prometheus.Gauge
 	messages, heartbeats                      prometheus.Counter
 	malformed, discarded, epochs, unannounced prometheus.Counter
 	unknownVersions, left                     prometheus.Counter
 	commitErrors, samples, samplesDropped     prometheus.Counter
 	commit                                    prometheus.Histogram
-	events, databaseErrors                    *prometheus.CounterVec
+	events, databaseErrors, blind             *prometheus.CounterVec
+	nodes                                     *prometheus.GaugeVec
 }
+
+// states are those that a node can be in.
+var states = []node.State{node.Up, node.Degraded, node.Down, node.Lost}
+
+// spans are the events that end a span in which nobody could be heard, and what they are called as a figure.
+var spans = map[node.Kind]string{node.Blind: "blind", node.Hearing: "deaf"}
 
 func newMetrics(r prometheus.Registerer) metrics {
 	counter := func(name, help string) prometheus.Counter {
@@ -27,7 +36,11 @@ func newMetrics(r prometheus.Registerer) metrics {
 		return register(r, prometheus.NewGauge(prometheus.GaugeOpts{Name: "gensyn_evaluator_" + name, Help: help}))
 	}
 	m := metrics{
-		owner:      gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
+		owner: gauge("lease_held", "1 while this evaluator folds, 0 while it stands by."),
+		term:  gauge("lease_term", "The how-manieth holder of the lease this evaluator is; 0 while it stands by."),
+		deaf:  gauge("deaf", "1 while nothing reaches any ingest though ingest runs."),
+		stamp: gauge("committed_stamp_seconds", "Stamp, as Unix time, of the newest message folded and committed: "+
+			"no heartbeat that waits to be folded is older. 0 while standing by."),
 		pending:    gauge("pending_messages", "Messages of the stream that are not folded yet."),
 		messages:   counter("messages_total", "Messages folded."),
 		heartbeats: counter("heartbeats_total", "Heartbeats folded."),
@@ -53,11 +66,73 @@ func newMetrics(r prometheus.Registerer) metrics {
 		databaseErrors: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gensyn_evaluator_database_errors_total", Help: "Calls of the database that failed, by kind of trouble.",
 		}, []string{"kind"})),
+		blind: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gensyn_evaluator_blind_seconds_total",
+			Help: "Seconds in which nobody could be heard, by kind: blind (no ingest could hear) or deaf (nothing reached one).",
+		}, []string{"kind"})),
+		nodes: register(r, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gensyn_evaluator_nodes", Help: "Nodes by state, as committed; 0 while this evaluator stands by.",
+		}, []string{"state"})),
 	}
-	for _, kind := range nodestore.Troubles { // a counter that appears with its first error shows no increase
+	m.prepare()
+	return m
+}
+
+// prepare makes the series that are known beforehand: a counter that appears with its first event shows no increase.
+func (m *metrics) prepare() {
+	for _, kind := range nodestore.Troubles {
 		m.databaseErrors.WithLabelValues(string(kind))
 	}
-	return m
+	for _, to := range states {
+		m.events.WithLabelValues(string(node.Changed), string(to))
+		m.nodes.WithLabelValues(string(to))
+	}
+	for _, kind := range []node.Kind{node.Blind, node.Deaf, node.Hearing, node.Stalled} {
+		m.events.WithLabelValues(string(kind), "")
+	}
+	for _, span := range spans {
+		m.blind.WithLabelValues(span)
+	}
+}
+
+// committed shows what the database has by now.
+func (m *metrics) committed(f *node.Fold, c node.Changes) {
+	m.position(f, c.Clock)
+	for _, e := range c.Events {
+		m.events.WithLabelValues(string(e.Kind), string(e.To)).Inc()
+		if span := spans[e.Kind]; span != "" {
+			m.blind.WithLabelValues(span).Add(e.Lasted.Seconds())
+		}
+	}
+}
+
+// position shows the fold as of a clock. It costs the same however many nodes there are.
+func (m *metrics) position(f *node.Fold, c node.Clock) {
+	m.stamp.Set(float64(c.Position.Stamp) / float64(time.Second))
+	m.deaf.Set(0)
+	if c.Deaf {
+		m.deaf.Set(1)
+	}
+	for _, s := range states {
+		m.nodes.WithLabelValues(string(s)).Set(float64(f.Count(s)))
+	}
+}
+
+// owns shows that this evaluator folds.
+func (m *metrics) owns(term int64, f *node.Fold) {
+	m.owner.Set(1)
+	m.term.Set(float64(term))
+	m.position(f, f.Clock())
+}
+
+// standby takes back what only the owner knows: of several evaluators one has figures of the fold.
+func (m *metrics) standby() {
+	for _, g := range []prometheus.Gauge{m.owner, m.term, m.stamp, m.deaf, m.pending} {
+		g.Set(0)
+	}
+	for _, s := range states {
+		m.nodes.WithLabelValues(string(s)).Set(0)
+	}
 }
 
 // watch shows each part's state as a figure.

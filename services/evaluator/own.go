@@ -108,7 +108,7 @@ func (o *owner) run(ctx context.Context) error {
 	o.fold = node.New(o.Partition, snapshot)
 	o.committed = snapshot.Clock.Position
 	o.looked, o.committing, o.silence = o.Now(), o.Now(), o.alone.silence
-	o.metrics.owner.Set(1)
+	o.metrics.owns(o.lease.Term, o.fold)
 	for ctx.Err() == nil {
 		err := o.session(ctx)
 		switch {

@@ -69,6 +69,8 @@ type refusal struct {
 
 // postHeartbeat is the way of one heartbeat: token, body, decoding, limit, storing.
 func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
+	begun := s.Now()
+	defer func() { s.metrics.duration.Observe(s.Now().Sub(begun).Seconds()) }()
 	peer := s.TrustedProxies.Of(r)
 	node, no := s.authorize(r, peer)
 	if no == nil {

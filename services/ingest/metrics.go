@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	requests          *prometheus.CounterVec
 	stored            prometheus.Counter // of requests, those answered 200: looking it up costs as much as counting it ten times
+	duration          prometheus.Histogram
 	waiting           prometheus.Gauge
 	batch             prometheus.Histogram
 	publish           *prometheus.HistogramVec
@@ -24,6 +25,10 @@ func newMetrics(r prometheus.Registerer) metrics {
 		requests: register(r, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gensyn_ingest_requests_total", Help: "Requests answered, by HTTP status.",
 		}, []string{"status"})),
+		duration: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gensyn_ingest_request_seconds", Help: "Duration of heartbeat requests, from the head read to the answer written.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
+		})),
 		waiting: register(r, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gensyn_ingest_waiting_requests", Help: "Requests that wait until their heartbeat is stored.",
 		})),

@@ -160,6 +160,9 @@ func TestAcknowledgedIsStored(t *testing.T) {
 	if messages > all*3/4 {
 		t.Errorf("%d messages for %d heartbeats", messages, all+1)
 	}
+	waitFor(t, "the durations of all requests", func() bool { // noted after the answer
+		return counted(t, registry, "gensyn_ingest_request_seconds") == float64(all+1)
+	})
 	t.Logf("%d heartbeats in %d messages", all+1, messages)
 }
 

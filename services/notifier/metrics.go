@@ -11,6 +11,16 @@ type metrics struct {
 	alerts   *prometheus.CounterVec
 }
 
+// results are what can become of an attempt to send a message.
+var results = []string{resultAccepted, resultThrottled, resultRefused, resultFailed}
+
+const (
+	resultAccepted  = "accepted"
+	resultThrottled = "throttled"
+	resultRefused   = "refused"
+	resultFailed    = "failed"
+)
+
 func newMetrics() *metrics {
 	return &metrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -28,11 +38,28 @@ func newMetrics() *metrics {
 func (m *metrics) register(r prometheus.Registerer, chats []*chat) error {
 	errs := []error{r.Register(m.messages), r.Register(m.alerts)}
 	for _, c := range chats {
-		errs = append(errs, r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "gensyn_notifier_untold_seconds",
-			Help:        "Age of the oldest alert that waits to be accepted; 0 when there is none.",
-			ConstLabels: prometheus.Labels{"chat": c.name},
-		}, func() float64 { return c.status.untold(c.o.Now()).Seconds() })))
+		for _, result := range results { // a counter that appears with its first failure shows no increase
+			m.messages.WithLabelValues(c.name, result)
+		}
+		m.alerts.WithLabelValues(c.name)
+		gauge := func(name, help string, value func() float64) {
+			errs = append(errs, r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "gensyn_notifier_" + name, Help: help, ConstLabels: prometheus.Labels{"chat": c.name},
+			}, value)))
+		}
+		gauge("untold_seconds", "Age of the oldest alert that waits to be accepted; 0 when there is none.",
+			func() float64 { return c.status.untold(c.o.Now()).Seconds() })
+		gauge("lease_held", "1 while this notifier tells the chat, 0 while it stands by.",
+			func() float64 { return number(c.status.leads()) })
+		gauge("broken", "1 while nothing can be told at all, as when the database is off.",
+			func() float64 { return number(c.status.cannot()) })
 	}
 	return errors.Join(errs...)
+}
+
+func number(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
 }

@@ -27,7 +27,7 @@ type retry interface {
 
 // judge decides when to try again after an error and a number of failures before it. It is a pure function.
 func judge(err error, failures int, t Timing, random float64) verdict {
-	v := verdict{words: err.Error(), class: "failed"}
+	v := verdict{words: err.Error(), class: resultFailed}
 	var after time.Duration
 	var permanent bool
 	if r := retry(nil); errors.As(err, &r) {
@@ -35,9 +35,9 @@ func judge(err error, failures int, t Timing, random float64) verdict {
 	}
 	switch {
 	case after > 0:
-		v.class, v.wait = "throttled", after
+		v.class, v.wait = resultThrottled, after
 	case permanent:
-		v.class, v.wait, v.permanent = "refused", t.Refused, true
+		v.class, v.wait, v.permanent = resultRefused, t.Refused, true
 	default:
 		v.wait = backoff(t.RetryFirst, t.RetryMost, failures, random)
 	}

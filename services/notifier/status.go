@@ -90,6 +90,13 @@ func (s *status) untold(now time.Time) time.Duration {
 	return max(now.Sub(s.oldest), 0)
 }
 
+// cannot reports whether nothing can be told at all.
+func (s *status) cannot() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken != nil
+}
+
 // leads reports whether the chat's lease is ours. Of several notifiers the one that leads the first chat calls the
 // deadman address; when it dies another leads within seconds.
 func (s *status) leads() bool {

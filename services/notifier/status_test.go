@@ -120,9 +120,17 @@ func TestMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		for series, want := range map[string]float64{"messages_total": 0, "alerts_total": 0, "lease_held": 0, "broken": 0} {
+			if got := metric(t, reg, "gensyn_notifier_"+series, ""); got != want { // there from the start
+				t.Errorf("%s before all: %v, want %v", series, got, want)
+			}
+		}
 		go func() { _ = s.Run(t.Context()) }()
 		store.commit(downs(3)...)
 		time.Sleep(20 * time.Second)
+		if got := metric(t, reg, "gensyn_notifier_lease_held", ""); got != 1 {
+			t.Errorf("the lease: %v, want 1", got)
+		}
 		if got := metric(t, reg, "gensyn_notifier_untold_seconds", ""); got != 20 {
 			t.Errorf("untold for %v s, want 20", got)
 		}

@@ -275,7 +275,7 @@ func (t *teller) succeeded() {
 		t.log.Info().Int("attempts", t.failures+1).Msg("told at last")
 	}
 	t.forget()
-	t.metrics.messages.WithLabelValues(t.name, "accepted").Inc()
+	t.metrics.messages.WithLabelValues(t.name, resultAccepted).Inc()
 }
 
 // forget leaves behind the notification that was told, be it by another notifier meanwhile.

@@ -11,6 +11,8 @@ func (s *Service) accessRoutes(r chi.Router, open func(route string, h http.Hand
 	r.Get("/"+signInPath, open("sign_in", s.getSignIn))
 	r.Post("/"+signInPath, open("sign_in", s.postSignIn))
 	r.Get("/"+signInPath+"/basic", open("sign_in", s.getSignInBasic))
+	r.Get(oidcPath, open("sign_in", s.getSignInOIDC))
+	r.Get(oidcPath+"/callback", open("sign_in", s.getAnswer))
 	r.Post("/sign-out", open("sign_out", s.postSignOut))
 	// A node id may hold any character, slashes too.
 	r.Delete(nodesPath+"/*", open("delete", s.acting(s.deleteNode)))

@@ -216,7 +216,7 @@ func TestActingWhatCannotBe(t *testing.T) {
 		{"POST", "/api/nodes/", `{"name":"x"}`, 404, "no such node"},
 		{"POST", "/api/nodes/rig", `{"name":"x"}`, 404, "no such node"},
 		{"POST", "/api/nodes/rig-1", `{}`, 400, "one of name, threshold_sec and note must be set"},
-		{"POST", "/api/nodes/rig-1", `{"Nmae":"x"}`, 400, "the body must be a JSON object"},
+		{"POST", "/api/nodes/rig-1", `{"title":"x"}`, 400, "the body must be a JSON object"},
 		{"POST", "/api/nodes/rig-1", ``, 400, "the body must be a JSON object"},
 		{"POST", "/api/nodes/rig-1", `{"name":"` + long[:maxName+1] + `"}`, 400, "name: must be at most 64 characters"},
 		{"POST", "/api/nodes/rig-1", `{"name":"a\u202eb"}`, 400, "control characters"},

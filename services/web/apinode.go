@@ -142,7 +142,7 @@ func (s *Service) nodeDocument(ctx context.Context, id string, samples time.Dura
 	}
 	n := v.show(&found[0])
 	more := nodeMore{Incident: optional(n.Incident), Metrics: object(n.Metrics), Workload: object(n.Workload)}
-	if err := s.past(ctx, &more, n.ID, samples, now); err != nil {
+	if err := s.past(ctx, &more, n.ID, samples, at, now); err != nil {
 		return nil, err
 	}
 	if !v.Addresses {
@@ -170,8 +170,8 @@ func (m *nodeMore) hide() {
 }
 
 // past fills in what happened to a node.
-func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time.Duration, now time.Time) (err error) {
-	if m.Uptime, err = s.uptime(ctx, id, now); err != nil {
+func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time.Duration, at *standing, now time.Time) (err error) {
+	if m.Uptime, err = s.uptime(ctx, id, at, now); err != nil {
 		return err
 	}
 	events, err := s.Store.Events(ctx, id, mostEvents)
@@ -218,7 +218,7 @@ func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time
 }
 
 // uptime sums up each of the windows.
-func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[string]uptimeJSON, error) {
+func (s *Service) uptime(ctx context.Context, id string, at *standing, now time.Time) (map[string]uptimeJSON, error) {
 	to := node.Stamp(now.UnixNano())
 	since := to - node.Stamp(longestWindow)
 	events, err := s.Store.Transitions(ctx, []string{id}, since)
@@ -231,7 +231,7 @@ func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[str
 	}
 	out := make(map[string]uptimeJSON, len(windows))
 	for i, window := range windows {
-		a := node.Uptime(events[id], spans, to-node.Stamp(window), to)
+		a := node.Uptime(events[id], at.unobserved(spans), to-node.Stamp(window), to)
 		u := uptimeJSON{
 			Up: a.Up.Seconds(), Degraded: a.Degraded.Seconds(), Down: a.Down.Seconds(), Lost: a.Lost.Seconds(),
 			Unobserved: a.Unobserved.Seconds(), Absent: a.Absent.Seconds(),

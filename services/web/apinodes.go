@@ -22,6 +22,7 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 		detail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	q.viewer = viewer(r)
 	form, err := formatOf(r, values)
 	if err != nil {
 		detail(w, http.StatusBadRequest, err.Error())
@@ -68,7 +69,7 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 
 // key tells apart what was asked for.
 func (q nodesQuery) key() string {
-	v := url.Values{"q": {q.search}, "after": {q.after}, "limit": {strconv.Itoa(q.limit)}}
+	v := url.Values{"q": {q.search}, "after": {q.after}, "limit": {strconv.Itoa(q.limit)}, "addresses": {strconv.FormatBool(q.viewer.Addresses)}}
 	for _, state := range q.states {
 		v.Add("state", string(state))
 	}

@@ -21,7 +21,7 @@ var orders = []string{"", "id", "since", "heard"}
 
 // lookOf reads the parameters. What it does not understand it leaves out: people mend their address line by hand.
 func lookOf(r *http.Request) look {
-	l := look{filter: filter{viewer: viewer(r)}}
+	var l look
 	v := r.URL.Query()
 	if search := []rune(strings.ToValidUTF8(strings.TrimSpace(v.Get("q")), "")); len(search) <= maxSearch {
 		l.search = string(search)

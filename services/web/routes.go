@@ -25,10 +25,10 @@ func (s *Service) routes() http.Handler {
 		r.Head(path, closed(route, h))
 	}
 	s.pageRoutes(get)
+	s.apiRoutes(get)
 	// Who is asked to sign in needs the files, too.
 	r.Get("/static/{name}", open("static", s.assets.serve))
 	r.Head("/static/{name}", open("static", s.assets.serve))
-	s.apiRoutes(get)
 	s.statusRoutes(get, func(path, route string, h http.HandlerFunc) {
 		r.Get(path, open(route, h))
 		r.Head(path, open(route, h))

@@ -24,6 +24,11 @@ type standing struct {
 	status nodestore.Status
 }
 
+// unobserved are the spans that were blind, and the time that is not folded yet: of neither is known what a node was.
+func (s *standing) unobserved(spans []node.Span) []node.Span {
+	return append(slices.Clip(spans), s.status.Clock.Unfolded())
+}
+
 // snapshot is one read of all nodes. It is not changed after readSnapshot, but for the answers that were made of it.
 type snapshot struct {
 	standing

@@ -93,7 +93,7 @@ func (s *Service) tableData(ctx context.Context, w *words, l look, root, base st
 		d.Begin = s.beginData(w, base)
 	}
 	for i := range nodes {
-		row := newRow(l.viewer.show(&nodes[i]), w, root, at)
+		row := newRow(&nodes[i], w, root, at)
 		d.HasRound = d.HasRound || row.Round != "" || row.Phase != ""
 		d.HasGPU = d.HasGPU || row.GPU != "" || row.GPUName != ""
 		d.Rows = append(d.Rows, row)
@@ -129,7 +129,7 @@ func (s *Service) drawBars(ctx context.Context, w *words, rows []row, at *standi
 		return err
 	}
 	for i, id := range ids {
-		rows[i].Bar = newBar(w, node.UptimeBetween(turns[id], spans, cuts))
+		rows[i].Bar = newBar(w, node.UptimeBetween(turns[id], at.unobserved(spans), cuts))
 	}
 	return nil
 }

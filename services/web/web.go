@@ -78,8 +78,9 @@ type Service struct {
 	password access.Password
 	gate     *access.Gate
 	origins  *http.CrossOriginProtection
-	failures zerolog.Logger // sampled: strangers must not fill the log
-	copyNow  chan struct{}  // takes one when ingest could not be told of a token
+	failures zerolog.Logger   // sampled: strangers must not fill the log
+	provider *access.Provider // nil for none
+	copyNow  chan struct{}    // takes one when ingest could not be told of a token
 
 	mu     sync.Mutex
 	broken error // why the database could not be read last time
@@ -94,6 +95,7 @@ func New(o Options) (*Service, error) {
 	if err := checkLogin(o.Username, o.Password); err != nil {
 		return nil, err
 	}
+	o.Store = modestStore{o.Store}
 	if o.SiteTitle == "" {
 		o.SiteTitle = "Gensyn Nodes"
 	}
@@ -115,6 +117,7 @@ func New(o Options) (*Service, error) {
 	if s.origins, err = s.crossOrigin(); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
+	s.provider = newProvider(o)
 	s.gate, s.copyNow = access.NewGate(o.Now), make(chan struct{}, 1)
 	s.failures = o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second})
 	if s.assets, err = loadAssets(); err != nil {
@@ -194,7 +197,7 @@ func (s *Service) ping(ctx context.Context) error {
 func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	start := s.Now()
 	skew := s.measureSkew(ctx)
-	snap, err := readSnapshot(ctx, s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
+	snap, err := readSnapshot(forAll(ctx), s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
 	if err == nil {
 		snap.skew = skew
 	}

@@ -12,6 +12,7 @@ type accessWords struct {
 	Username, Password             string
 	WrongPassword, TooMany         string
 	NoDatabase, NoProvider, Denied string
+	TryAgain                       string
 
 	Audit, When, Who, What, Node, Outcome, Older, NoActions string
 	Tokens, NewToken, ShownOnce, TokenLater, MakeToken      string
@@ -38,12 +39,12 @@ func (a *accessWords) kind(kind string) string { return cmp.Or(a.Kinds[kind], ki
 
 // outcome is what became of an action, in words.
 func (a *accessWords) outcome(outcome string) string {
-	switch {
-	case outcome == "":
+	switch outcome {
+	case "":
 		return a.Unknown
-	case outcome == outcomeDone:
+	case outcomeDone:
 		return "✓"
-	case outcome == outcomeAccepted:
+	case outcomeAccepted:
 		return a.Accepted
 	}
 	if why, failed := strings.CutPrefix(outcome, outcomeFailed); failed {
@@ -63,6 +64,7 @@ var accessEnglish = accessWords{
 	NoDatabase:    "The database does not answer. Try again in a moment.",
 	NoProvider:    "The sign-in provider does not answer. Try again in a moment.",
 	Denied:        "This account may not sign in here.",
+	TryAgain:      "Signing in took too long, or was begun in another window. Try again.",
 
 	Audit: "Audit log", When: "When", Who: "Who", What: "What", Node: "Node", Outcome: "Outcome", Older: "Older", NoActions: "Nobody has done anything yet.",
 	Tokens: "Tokens of agents", NewToken: "The new token", MakeToken: "Make a token",
@@ -93,6 +95,7 @@ var accessRussian = accessWords{
 	NoDatabase:    "База данных не отвечает. Попробуйте чуть позже.",
 	NoProvider:    "Поставщик входа не отвечает. Попробуйте чуть позже.",
 	Denied:        "Этой учётной записи вход не разрешён.",
+	TryAgain:      "Вход занял слишком много времени или был начат в другом окне. Попробуйте ещё раз.",
 
 	Audit: "Журнал действий", When: "Когда", Who: "Кто", What: "Что", Node: "Узел", Outcome: "Итог", Older: "Раньше", NoActions: "Пока никто ничего не делал.",
 	Tokens: "Токены агентов", NewToken: "Новый токен", MakeToken: "Создать токен",

@@ -159,6 +159,12 @@ func statusCounts(t *testing.T, d *database) {
 		t.Errorf("status %+v, want term %d of the owner at %+v just now", s, o.Term, o.at)
 	}
 	diff(t, "counts", s.Counts, map[node.State]int{node.Up: 3, node.Down: 1, node.Lost: 1, node.Degraded: 1})
+	o.clock.Counts = map[node.State]int{node.Up: 7} // as the fold says, which counted already
+	o.commit(t, node.Changes{})
+	counted, err := d.Status(t.Context(), 0)
+	must(t, err)
+	diff(t, "counts of the fold", counted.Counts, o.clock.Counts)
+	s.CommittedAge = counted.CommittedAge
 	pass(t, d, s.CommittedAge) // the age grows
 	o.commit(t, node.Changes{})
 	later, err := d.Status(t.Context(), 0)

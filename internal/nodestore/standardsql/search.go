@@ -2,6 +2,8 @@ package standardsql
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -23,19 +25,39 @@ const searchedByAll = `lower(id || '
 ' || reason)`
 
 // search looks for a text. One of ASCII is left to the database; of others only matches knows upper and lower case, as
-// both engines must agree on it.
+// both engines must agree on it, and the database finds what has the first of their letters at all.
 func (s *selection) search(search string, noAddresses bool) {
 	want := strings.ToLower(Clean(search))
+	in := searched
+	if noAddresses {
+		in = searchedByAll
+	}
 	switch {
 	case want == "":
 	case sought(want):
-		in := searched
-		if noAddresses {
-			in = searchedByAll
-		}
 		s.where(in + " LIKE " + s.arg("%"+likeEscaper.Replace(want)+"%") + " ESCAPE '!'")
 	default:
 		s.matches = matcher(want, noAddresses)
+		s.letters(in, want)
+	}
+}
+
+// letters asks for texts with the first few letters beyond ASCII of want, in whatever case.
+func (s *selection) letters(in, want string) {
+	const most = 3
+	n := 0
+	for _, r := range want {
+		if r < 0x80 || r == utf8.RuneError {
+			continue
+		}
+		if n++; n > most {
+			return
+		}
+		forms := []string{in + " LIKE " + s.arg("%"+string(r)+"%")}
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			forms = append(forms, in+" LIKE "+s.arg("%"+string(f)+"%"))
+		}
+		s.where("(" + strings.Join(forms, " OR ") + ")")
 	}
 }
 
