@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,11 +88,20 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 func (b *Bus) createLargest(ctx context.Context, cfg jetstream.StreamConfig) error {
 	for cfg.MaxBytes = DefaultMaxBytes; ; cfg.MaxBytes /= 2 {
 		err := b.create(ctx, cfg)
-		var api *jetstream.APIError
-		if !errors.As(err, &api) || api.ErrorCode != errInsufficientStorage || cfg.MaxBytes <= minMaxBytes {
+		if !tooLarge(err) || cfg.MaxBytes <= minMaxBytes {
 			return err
 		}
 	}
+}
+
+// tooLarge reports whether a smaller stream could be made. A cluster says of its servers that they lack room, and may
+// lack more than that: then another size does not help, and would be kept when they are there.
+func tooLarge(err error) bool {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	return api.ErrorCode == errInsufficientStorage || api.ErrorCode == errNoPeers && strings.HasSuffix(api.Description, "placement, insufficient storage")
 }
 
 // look reports whether there is the stream. That one is missing is an error until it is certain. Creating one that exists

@@ -28,6 +28,9 @@ var (
 // Passing reports whether the trouble may pass by itself, so that waiting helps.
 func Passing(err error) bool { return errors.Is(err, ErrUnavailable) }
 
+// MaxAnnotations of a node are kept, the newest: an agent gone wrong could fill the disk.
+const MaxAnnotations = 1000
+
 // Lease says who may fold a partition. Every take-over raises the term.
 type Lease struct {
 	Partition int
@@ -60,7 +63,7 @@ type Writer interface {
 	// Committed reads term and position as stored, whoever holds the lease. Term 0 when the partition does not exist.
 	Committed(ctx context.Context, partition int) (term int64, p node.Position, err error)
 	// Prune deletes events found more than age ago, and notifications and deliveries about them, at most limit
-	// events a call; likewise annotations; and silences, acknowledgements and other notifications as old. It returns how
+	// events a call; likewise annotations, and those beyond MaxAnnotations of a node; and silences, acknowledgements and other notifications as old. It returns how
 	// many events or annotations, whichever are more.
 	Prune(ctx context.Context, l Lease, age time.Duration, limit int) (int, error)
 	// AddSamples stores samples beside the commits: no lease is asked for, as nothing is decided by them. Of a node that

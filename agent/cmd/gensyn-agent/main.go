@@ -79,6 +79,8 @@ func (p program) run(ctx context.Context) int {
 		return p.check(ctx, f)
 	case "forget":
 		return p.forget(f)
+	case "healthcheck":
+		return p.healthcheck(f)
 	case "install", "uninstall":
 		return p.install(ctx, f)
 	default:

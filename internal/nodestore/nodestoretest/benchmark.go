@@ -221,3 +221,75 @@ func BenchmarkReads(b *testing.B, s nodestore.Store, prepare func()) {
 		})
 	}
 }
+
+// Commits measures what the evaluator writes for 100,000 nodes: commits of 5,000 heartbeats without and with the samples
+// that fall due among them, when each node reports once a minute (a tenth of them); and one commit in which 20,000 nodes
+// become lost.
+func Commits(b *testing.B, s nodestore.Store) {
+	const size, group, lost = 100_000, 5000, 20_000
+	f := fleet{tb: b, store: s, rng: rand.New(rand.NewPCG(3, 4)), now: node.Stamp(time.Now().UnixNano())}
+	var err error
+	if f.lease, err = s.Acquire(b.Context(), 0, "a", long, initial); err != nil {
+		b.Fatal(err)
+	}
+	all := make([]node.Node, size)
+	for i := range all {
+		all[i] = f.node(i)
+	}
+	seq := uint64(0)
+	commit := func(nodes []node.Node, events []node.Event) {
+		for i := range nodes {
+			nodes[i].Heard, nodes[i].HeardW, nodes[i].Seq = f.now+node.Stamp(seq), time.Duration(seq), int64(seq)
+		}
+		for i := range events {
+			events[i].ID = node.EventID{Epoch: 1, Seq: seq + 1, Ordinal: i}
+		}
+		c := node.Changes{Clock: node.Clock{Position: node.Position{Epoch: 1, Seq: seq + 1}}, Nodes: nodes, Events: events}
+		if err := s.Commit(b.Context(), f.lease, node.Position{Epoch: 1, Seq: seq}, c); err != nil {
+			b.Fatal(err)
+		}
+		seq++
+	}
+	for some := range slices.Chunk(all, group) {
+		commit(some, nil)
+	}
+	some := func() []node.Node { return all[int(seq)%(size/group)*group:][:group] }
+	b.Run("heartbeats", func(b *testing.B) {
+		for b.Loop() {
+			commit(some(), nil)
+		}
+	})
+	b.Run("heartbeats and samples", func(b *testing.B) {
+		slot := 0
+		for b.Loop() {
+			nodes := some()
+			commit(nodes, nil)
+			var samples []nodestore.Sample
+			for i := slot % 10; i < group; i += 10 {
+				at := f.now + node.Stamp(slot)*node.Stamp(nodestore.SampleEvery)
+				samples = append(samples, nodestore.Sample{NodeID: nodes[i].ID, At: at, Round: new(int64(39512)), CPU: new(12.5), Memory: new(31.2), Disk: new(80.0), GPUUse: new(97.0), GPUMemory: new(4.2), GPUTemp: new(41.0)})
+			}
+			slot++
+			if err := s.AddSamples(b.Context(), samples); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("lost", func(b *testing.B) {
+		state := node.Lost
+		for b.Loop() {
+			events := make([]node.Event, lost)
+			for i := range events {
+				n := &all[i]
+				events[i] = node.Event{Kind: node.Changed, NodeID: n.ID, From: n.State, To: state, At: node.Stamp(seq)}
+				n.State, n.Since, n.Incident = state, node.Stamp(seq), node.Stamp(seq)
+			}
+			commit(all[:lost], events)
+			if state == node.Lost {
+				state = node.Up
+			} else {
+				state = node.Lost
+			}
+		}
+	})
+}

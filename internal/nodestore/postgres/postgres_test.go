@@ -340,3 +340,13 @@ func BenchmarkReads(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkCommits(b *testing.B) {
+	url := postgrestest.Shared(b).NewDatabase(b)
+	s, err := Open(b.Context(), url, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.Commits(b, s)
+}

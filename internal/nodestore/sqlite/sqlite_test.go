@@ -243,3 +243,12 @@ func BenchmarkReads(b *testing.B) {
 	defer s.Close()
 	nodestoretest.BenchmarkReads(b, s, func() {})
 }
+
+func BenchmarkCommits(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "monitor.db"), time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.Commits(b, s)
+}
