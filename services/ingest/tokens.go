@@ -26,6 +26,9 @@ type TokenSource interface {
 // followAgain is how long it takes to follow anew after it ended.
 const followAgain = 500 * time.Millisecond
 
+// saidAfter is how often it must fail in a row before the log says so.
+const saidAfter = 10
+
 // hash is the SHA-256 of a token.
 type hash [sha256.Size]byte
 
@@ -72,15 +75,17 @@ func (t *tokens) count() int {
 // run follows the source until ctx ends.
 func (t *tokens) run(ctx context.Context) {
 	var said string
+	failed := 0
 	for ctx.Err() == nil {
 		r := reading{tokens: t, nodes: make(map[hash]string)}
 		err := t.source.Follow(ctx, contract.TokensBucket, r.each, r.end)
-		if err != nil && err.Error() != said {
+		if r.current {
+			said, failed = "", 0
+		}
+		// While all programs start, streams are missing for a moment.
+		if failed++; err != nil && failed >= saidAfter && err.Error() != said {
 			said = err.Error()
 			t.log.Warn().Err(err).Int("known", max(t.count(), 0)).Msg("agents' tokens cannot be read; those that are known go on")
-		}
-		if r.current {
-			said = ""
 		}
 		select {
 		case <-ctx.Done():

@@ -28,7 +28,7 @@ type browser struct {
 }
 
 // newBrowser starts Chromium. It is needed, not wished for: a page that was never rendered was never tested.
-func newBrowser(t *testing.T) *browser {
+func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	path := chromium()
 	if path == "" {
@@ -38,7 +38,7 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-component-update", true),
 	)
-	actx, stopAllocator := chromedp.NewExecAllocator(context.Background(), opts...)
+	actx, stopAllocator := chromedp.NewExecAllocator(context.Background(), append(opts, more...)...)
 	ctx, stop := chromedp.NewContext(actx)
 	b := &browser{t: t, ctx: ctx}
 	messages := chromedp.Console(ctx)

@@ -35,6 +35,8 @@ const (
 	// copyAgain is the same after it could not be.
 	copyAgain = time.Second
 	copyLimit = 20 * time.Second
+	// saidAfter is how often it must fail in a row before the log says so.
+	saidAfter = 5
 	// tellLimit bounds telling ingest of one change. The comparison tells it else.
 	tellLimit = 2 * time.Second
 )
@@ -145,15 +147,20 @@ func (s *Service) keepTokens(ctx context.Context) {
 	if s.Tokens == nil || s.Access == nil {
 		return
 	}
-	said := ""
+	said, failed := "", 0
 	for {
 		pause := copyEvery
 		err := s.copyTokens(ctx)
 		if err != nil {
 			pause = copyAgain
+			failed++
+		} else {
+			said, failed = "", 0
 		}
-		if text := fmt.Sprint(err); text != said && ctx.Err() == nil {
-			if said = text; err != nil {
+		// While all programs start, the database and NATS are missing for a moment.
+		if failed >= saidAfter && ctx.Err() == nil {
+			if text := err.Error(); text != said {
+				said = text
 				s.Log.Warn().Err(err).Msg("ingest's copy of the tokens cannot be brought up to date; tried again until it can")
 			}
 		}
