@@ -36,10 +36,10 @@ func TestBrowserStatusPage(t *testing.T) {
 	b := newBrowser(t)
 	dir := os.Getenv("SCREENSHOTS")
 	for _, s := range []shot{
-		{"status", server.URL + "/status?lang=en", "light", 1280, 800, false, false},
-		{"status-phone-ru-dark", server.URL + "/status?lang=ru", "dark", 360, 740, false, false},
-		{"badge-ru", server.URL + "/badge.svg?lang=ru", "light", 300, 60, false, false},
-		{"badge-node", server.URL + "/badge/bravo.svg?lang=en", "light", 300, 60, false, false},
+		{"status", server.URL + "/status?lang=en", "light", 1280, 800, false, false, false},
+		{"status-phone-ru-dark", server.URL + "/status?lang=ru", "dark", 360, 740, false, false, false},
+		{"badge-ru", server.URL + "/badge.svg?lang=ru", "light", 300, 60, false, false, false},
+		{"badge-node", server.URL + "/badge/bravo.svg?lang=en", "light", 300, 60, false, false, false},
 	} {
 		b.run(prefer(s.scheme), size(s.width, s.height), chromedp.Navigate(s.url))
 		if strings.Contains(s.url, "/status") {
