@@ -39,7 +39,7 @@ LABEL org.opencontainers.image.title="gensyn-monitor $SERVICE" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
-ENV DATA_DIR=/data LOG_FORMAT=json
+ENV DATA_DIR=/data STATE_DIR=/data LOG_FORMAT=json
 USER 65532:65532
 WORKDIR /data
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/app", "healthcheck"]

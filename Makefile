@@ -5,8 +5,9 @@ MODULES := . agent contract
 PACKAGES := ./... ./agent/... ./contract/...
 LINT := bin/golangci-lint
 VERSION ?= dev
-# HTTP/2 is a seventh of the agent, and one small request a minute has no use for it.
-AGENT := -tags nethttpomithttp2 -ldflags "-s -w"
+# HTTP/2 is a seventh of the agent, and one small request a minute has no use for it; without inlining it is smaller by another
+# twentieth, and a beat costs 6 % more.
+AGENT := -tags nethttpomithttp2 -gcflags=all=-l -ldflags "-s -w"
 
 .PHONY: rules packages release-check vuln k8s-check e2e-k8s e2e-systemd
 .PHONY: help test deps vet lint race bench chaos faults reliability apart dev build images e2e-compose fuzz clean

@@ -90,8 +90,9 @@ func (a *Agent) Run(ctx context.Context) {
 	a.Rest() // what it took to begin is not needed while the first heartbeat is sent
 	for gap := a.firstGap(); ctx.Err() == nil; gap = a.stray(a.Config.Interval, jitter) {
 		begun := a.Now()
-		// Troubles are in the journal.
-		_ = a.beat(ctx, a.Config.Interval)
+		if a.beat(ctx, a.Config.Interval) == nil { // troubles are in the journal
+			a.State.accepted()
+		}
 		a.Rest()
 		wait(ctx, begun.Add(gap).Sub(a.Now()))
 	}

@@ -67,6 +67,9 @@ func (m Machine) stateDir(configured string) (string, error) {
 	if configured != "" {
 		dirs = []string{configured}
 	}
+	if len(dirs) == 0 {
+		return "", errors.New("nothing survives a restart of the agent: no directory is known for it, since HOME is not set")
+	}
 	var errs []error
 	for _, dir := range dirs {
 		err := writable(dir)

@@ -25,6 +25,19 @@ func CommandSubject(partition int) string { return "command." + strconv.Itoa(par
 // EventSubject is where the evaluator announces committed events.
 func EventSubject(partition int) string { return "event." + strconv.Itoa(partition) }
 
+// TokensBucket is the key-value bucket with the copy of agents' tokens that ingest watches. Web writes it: under each
+// token's hash (SHA-256 in hexadecimal digits) a Token, and under TokensComplete anything, once all tokens are there.
+const (
+	TokensBucket   = "TOKENS"
+	TokensComplete = "complete"
+)
+
+// Token is what a bearer token is good for.
+type Token struct {
+	V      int    `json:"v"`
+	NodeID string `json:"node_id,omitempty"` // the only node it may report; "" for any
+}
+
 // Batch is the heartbeats of one JetStream message, possibly none: an empty batch is the pulse of an ingest.
 type Batch struct {
 	V      int    `json:"v"`
@@ -111,6 +124,13 @@ func DecodeCommand(data []byte) (Command, error) {
 	return c, err
 }
 
+// DecodeToken reads a token. Errors as for DecodeBatch.
+func DecodeToken(data []byte) (Token, error) {
+	var t Token
+	err := decode(data, &t)
+	return t, err
+}
+
 // decode looks at the version alone first: a newer message may differ in every other field.
 func decode(data []byte, into any) error {
 	err := json.Unmarshal(data, into)
@@ -134,6 +154,8 @@ func version(m any) int {
 	case *Batch:
 		return m.V
 	case *Command:
+		return m.V
+	case *Token:
 		return m.V
 	}
 	return 0

@@ -53,6 +53,8 @@ func suite(t *testing.T, s *system) {
 	t.Run("Telegram away", s.testTelegramAway)
 	t.Run("bad input changes nothing", s.testBadInput)
 	t.Run("delete, and still sending", s.testDelete)
+	t.Run("a token of one node", s.testTokens)
+	t.Run("acting, and its record", s.testActing)
 	t.Run("killed for longer than the threshold", s.testCrash)
 	t.Run("deaf", func(t *testing.T) { s.testDeaf(t, steady) })
 }

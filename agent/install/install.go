@@ -193,24 +193,30 @@ func (o Options) settings(s System, t target, p paths) (map[string]string, []ste
 // missing are the settings of an earlier agent that a file lacks: without its NODE_ID a node would be another one. The
 // file won over them, and still does.
 func (o Options) missing(file, old map[string]string) map[string]string {
-	more := make(map[string]string)
-	for name, value := range old {
-		if _, ok := file[name]; !ok && slices.Contains(o.Names, name) && value != "" {
-			more[name] = value
+	more := o.known(old)
+	maps.DeleteFunc(more, func(name, _ string) bool { _, ok := file[name]; return ok })
+	return more
+}
+
+// known are the settings of this program among others, without empty ones. The names of proxies come in either case.
+func (o Options) known(from map[string]string) map[string]string {
+	set := make(map[string]string)
+	for name, value := range from {
+		if upper := strings.ToUpper(name); strings.HasSuffix(upper, "_PROXY") && from[upper] == "" {
+			name = upper
+		}
+		if slices.Contains(o.Names, name) && value != "" {
+			set[name] = value
 		}
 	}
-	return more
+	return set
 }
 
 // newSettings makes a settings file of what the environment and earlier agents have.
 func (o Options) newSettings(old map[string]string) []byte {
 	set := make(map[string]string)
 	for _, from := range []map[string]string{o.Env, old} {
-		for name, value := range from {
-			if slices.Contains(o.Names, name) && value != "" {
-				set[name] = value
-			}
-		}
+		maps.Copy(set, o.known(from))
 	}
 	var b strings.Builder
 	b.WriteString("# Settings of gensyn-agent; gensyn-agent --help lists all of them.\n")

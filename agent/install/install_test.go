@@ -21,6 +21,7 @@ type machine struct {
 	modes  map[string]fs.FileMode
 	ran    []string
 	tasks  string // what schtasks lists
+	xml    string // what it says of a task
 	refuse string // a command that fails
 }
 
@@ -62,6 +63,9 @@ func (m *machine) Glob(pattern string) (out []string) {
 
 func (m *machine) Run(_ context.Context, name string, args ...string) (string, error) {
 	line := strings.Join(append([]string{name}, args...), " ")
+	if strings.HasSuffix(line, "/XML") {
+		return m.xml, nil
+	}
 	if strings.Contains(line, "/Query") {
 		return m.tasks, nil
 	}
@@ -225,21 +229,21 @@ func TestTheOldAgentIsReplacedAfterAsking(t *testing.T) {
 
 // TestSettingsOfBothPlacesAreTakenOver: the first agents read the unit's environment and the file, which won.
 func TestSettingsOfBothPlacesAreTakenOver(t *testing.T) {
-	const unit = "[Service]\nEnvironment=META=unit NODE_ID=%H-old ODD=x \"SERVER_URL=http://unit.example\"\n"
+	const unit = "[Service]\nEnvironment=META=unit NODE_ID=%H-old ODD=x https_proxy=http://p:3128 \"SERVER_URL=http://unit.example\"\n"
 	m := linux(map[string]string{"/etc/gensyn-agent.env": "META=file\nSHARED_SECRET=s", unitDir + "gensyn-agent.service": unit})
 	a := &asked{answer: true}
 	o := options("linux", a)
-	o.Names = append(o.Names, "NODE_ID")
+	o.Names = append(o.Names, "NODE_ID", "HTTPS_PROXY")
 	if err := Install(t.Context(), m, o); err != nil {
 		t.Fatal(err)
 	}
 	text := m.files["/etc/gensyn-agent.env"]
 	set, err := envfile.Parse([]byte(text))
-	want := map[string]string{"META": "file", "SHARED_SECRET": "s", "NODE_ID": "$(hostname)-old", "SERVER_URL": "http://unit.example"}
+	want := map[string]string{"META": "file", "SHARED_SECRET": "s", "NODE_ID": "$(hostname)-old", "SERVER_URL": "http://unit.example", "HTTPS_PROXY": "http://p:3128"}
 	if err != nil || !maps.Equal(set, want) || !strings.HasPrefix(text, "META=file\nSHARED_SECRET=s\n") {
 		t.Errorf("settings %v, want %v; %v", set, want, err)
 	}
-	if !strings.Contains(a.String(), "add NODE_ID, SERVER_URL of the earlier agent to /etc/gensyn-agent.env\n") {
+	if !strings.Contains(a.String(), "add HTTPS_PROXY, NODE_ID, SERVER_URL of the earlier agent to /etc/gensyn-agent.env\n") {
 		t.Errorf("said\n%s", a)
 	}
 	// What people take out of the file later stays out.
@@ -371,6 +375,19 @@ func TestInstallOnWindows(t *testing.T) {
 	}
 	if len(a.questions) != 1 || !strings.Contains(a.questions[0], `task \Gensyn Agent.`) {
 		t.Errorf("asked %q", a.questions)
+	}
+	// Done again it asks nothing: the task is disabled, and not only its trigger.
+	m.xml = "<Triggers><Enabled>false</Enabled></Triggers><Settings><Enabled>true</Enabled></Settings>"
+	if err := Install(t.Context(), m, options("windows", a)); err != nil || len(a.questions) != 2 {
+		t.Errorf("%v, asked %q", err, a.questions)
+	}
+	m.xml = string(utf16File("<Triggers><Enabled>true</Enabled></Triggers><Settings><Enabled>false</Enabled></Settings>"))
+	if err := Install(t.Context(), m, options("windows", a)); err != nil || len(a.questions) != 2 {
+		t.Errorf("%v, asked %q", err, a.questions)
+	}
+	a.Reset()
+	if err := Uninstall(t.Context(), m, options("windows", a)); err != nil || !strings.Contains(a.String(), `schtasks /Change /TN "\Gensyn Agent" /ENABLE`) {
+		t.Errorf("%v, said\n%s", err, a)
 	}
 }
 

@@ -32,10 +32,23 @@ func (windows) ready(System) error { return nil }
 // old finds the entries of the Task Scheduler that ran the first agents.
 func (windows) old(ctx context.Context, s System) (found []string, end []step) {
 	for _, name := range oldTasks(ctx, s) {
+		if disabled(ctx, s, name) {
+			continue // by an installation before this one, or by people
+		}
 		found = append(found, "task "+name)
 		end = append(end, run("schtasks.exe", "/Change", "/TN", name, "/DISABLE"), try("schtasks.exe", "/End", "/TN", name))
 	}
 	return found, end
+}
+
+// disabled reports whether a task does not run any more. What schtasks prints is in the language of the system, but for
+// the definition of a task.
+func disabled(ctx context.Context, s System, name string) bool {
+	xml, err := s.Run(ctx, "schtasks.exe", "/Query", "/TN", name, "/XML")
+	xml = strings.ReplaceAll(xml, "\x00", "") // it may come as UTF-16
+	_, settings, _ := strings.Cut(xml, "<Settings>")
+	settings, _, _ = strings.Cut(settings, "</Settings>")
+	return err == nil && strings.Contains(settings, "<Enabled>false</Enabled>")
 }
 
 func oldTasks(ctx context.Context, s System) (names []string) {

@@ -1,6 +1,8 @@
 package workload_test
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,6 +24,48 @@ func TestAHealthyNodeIsNotToldDown(t *testing.T) {
 		r.want(workload.Stalled, "DEGRADED", "p2p_failed", "failed to dial")
 		r.stop(100, 101, 200, 201, 202)
 		r.want(workload.Crashed, "DOWN", "p2p_failed", "failed to dial")
+	})
+	t.Run("the end of the run before, in a log without times", func(t *testing.T) {
+		for _, away := range []time.Duration{10 * time.Hour, time.Minute} {
+			r, dir := working(t)
+			console := filepath.Join(dir, "nohup.out")
+			r.plain(console, ">> Starting\n")
+			r.want(workload.Training, "UP", "training", "Joining round: 7")
+			// Between two looks it crashes, and begins anew.
+			r.pass(away - 30*time.Second)
+			r.stop(100, 101, 200, 201, 202)
+			r.plain(console, ">> An error was detected while running rl-swarm\n")
+			r.script(300, dir)
+			r.launcher(400, 300, dir)
+			r.log(dir, "🐝 Joining round: 8")
+			r.plain(console, ">> Starting\n")
+			r.pass(30 * time.Second)
+			r.want(workload.Training, "UP", "training", "Joining round: 8")
+			r.watch(15 * time.Minute)
+			r.want(workload.Training, "UP", "training", "Joining round: 8")
+			// The next one is of this run.
+			r.plain(console, ">> An error was detected while running rl-swarm\n")
+			r.look()
+			r.pass(3 * time.Minute)
+			r.want(workload.Crashed, "DOWN", "script_ended", "An error was detected")
+		}
+	})
+	t.Run("logs on a disk whose clock is wrong", func(t *testing.T) {
+		for _, wrong := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
+			r, dir := working(t)
+			log := filepath.Join(dir, "logs/swarm_launcher.log")
+			for round := range 12 {
+				r.pass(5 * time.Minute)
+				r.log(dir, fmt.Sprintf("🐝 Joining round: %d", 10+round))
+				if err := os.Chtimes(log, r.now.Add(wrong), r.now.Add(wrong)); err != nil {
+					t.Fatal(err)
+				}
+				r.pass(30 * time.Second)
+				r.want(workload.Training, "UP", "training", fmt.Sprintf("round: %d", 10+round))
+			}
+			r.watch(36 * time.Minute) // a look's distance later than it could be known
+			r.want(workload.Stalled, "DEGRADED", "stalled", "round: 21")
+		}
 	})
 	t.Run("a start that is tried again and goes on", func(t *testing.T) {
 		r := newRig(t)

@@ -167,13 +167,13 @@ func (w *Watcher) read(s source, limit int64) {
 	lines, skipped := s.file.Read(limit)
 	stamps := unwrap(lines)
 	unstamped := now
-	if s.file.First && !s.ours {
-		unstamped = time.Time{} // nobody knows how old they are
+	if !s.ours && (s.file.First || s.look.replaced) {
+		unstamped = time.Time{} // nobody knows how old they are, or which of two runs they are of
 	}
 	if skipped > 0 && !s.file.First {
 		m.Skipped = now
 	}
-	for i, at := range times(lines, s.file.Changed, now, unstamped) {
+	for i, at := range times(lines, s.changed(), now, unstamped) {
 		if stamp := stamps[i]; !stamp.IsZero() && !stamp.After(now) {
 			at = stamp
 		}
@@ -182,6 +182,15 @@ func (w *Watcher) read(s source, limit int64) {
 			m.keep(lines[i])
 		}
 	}
+}
+
+// changed is when the last line was written. What was not there at the look before came later, whatever the clock of a
+// file server says.
+func (s *source) changed() time.Time {
+	if before := s.look.before; !s.file.First && s.file.Changed.Before(before) {
+		return before
+	}
+	return s.file.Changed
 }
 
 // unwrap takes the lines out of the JSON that Docker keeps them in, {"log":"text\n","stream":"stdout","time":"…"}, and

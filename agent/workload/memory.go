@@ -213,15 +213,15 @@ func (m *Memory) keep(line string) {
 }
 
 // launcher takes what is seen of the launcher: how old it is, when it began since the kernel started, its id and those
-// of its forks.
-func (m *Memory) launcher(age, begin time.Duration, pid int, forks []int) {
+// of its forks. It reports whether it took the place of another one since the look before.
+func (m *Memory) launcher(age, begin time.Duration, pid int, forks []int) (replaced bool) {
 	began := m.Looked.Add(-age)
 	same := pid == m.PID && begin == m.Begin
 	if begin == 0 { // unknown here
 		same = pid == m.PID && began.Sub(m.Launched).Abs() < 5*time.Second
 	}
 	if !same {
-		if m.PID != 0 {
+		if replaced = m.PID != 0; replaced {
 			m.Restarts++
 		}
 		m.PID, m.Begin, m.Launched, m.Met, m.SawPeer = pid, begin, began, m.Watch, false
@@ -229,6 +229,7 @@ func (m *Memory) launcher(age, begin time.Duration, pid int, forks []int) {
 		m.Troubles, m.Skipped = nil, time.Time{}
 	}
 	m.Forks = forks
+	return replaced
 }
 
 // maxGap is how much of the time between two looks counts as watched.

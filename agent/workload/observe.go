@@ -19,7 +19,7 @@ func (w *Watcher) observe(l *look) {
 	l.main = g.main()
 	if launcher := current(g, m); launcher != nil {
 		f.Launcher = describe(launcher)
-		m.launcher(launcher.Age, launcher.Begin, launcher.PID, forks(g, m, launcher))
+		l.replaced = m.launcher(launcher.Age, launcher.Begin, launcher.PID, forks(g, m, launcher))
 		l.main = launcher
 		m.Version = w.version(g, launcher)
 	} else {

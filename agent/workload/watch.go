@@ -74,6 +74,7 @@ func (w *Watcher) Look(ctx context.Context) ([]Node, error) {
 	found := groups(w.Table, members)
 	looks := w.assign(found)
 	for _, l := range looks {
+		l.before = l.memory.Looked
 		l.memory.look(l.now)
 		if l.group != nil {
 			w.observe(l)
@@ -120,6 +121,9 @@ type look struct {
 	main   *member // the launcher, or what there is
 	facts  Facts
 	seen   []Sight
+
+	before   time.Time // when it was looked at before, zero for never
+	replaced bool      // the launcher is another one than at the look before
 }
 
 // identity is the id of the peer of a group, "" when its key cannot be read.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the passwords of this deployment, once, and gives each service the files with its own: a folder that no other
 # service has. Runs before anything else at every `docker compose up`; what was made is kept, what the settings file
-# says is taken anew. `init.sh show` prints the secret of the agents.
+# says is taken anew. `init.sh show` prints the secret of the agents, `init.sh show grafana` Grafana's password.
 set -eu
 umask 077
 made=/secrets/made
@@ -25,7 +25,10 @@ setting() {
 # give SERVICE NAME VALUE: the file NAME for the service alone
 give() {
 	uid=65532
-	[ "$1" != postgres ] || uid=$(id -u postgres)
+	case $1 in
+	postgres) uid=$(id -u postgres) ;;
+	grafana) uid=472 ;;
+	esac
 	rm -f "/secrets/$1/$2.new"
 	printf '%s\n' "$3" >"/secrets/$1/$2.new"
 	chmod 0400 "/secrets/$1/$2.new"
@@ -45,7 +48,11 @@ bus() {
 shared=$(setting SHARED_SECRET)
 [ -n "$shared" ] || shared=$(keep shared-secret)
 case ${1:-} in
-show) printf '%s\n' "$shared"; exit ;;
+show)
+	[ "${2:-}" != grafana ] || shared=$(keep grafana)
+	printf '%s\n' "$shared"
+	exit
+	;;
 esac
 
 # A new volume is root's.
@@ -62,14 +69,21 @@ for service in evaluator notifier web; do
 	give $service DATABASE_URL "postgres://monitor_$service:$(keep db-$service)@postgres:5432/monitor"
 	give postgres $service "$(keep db-$service)"
 done
-# What NATS does not use in its configuration it refuses, hence the second file.
 give nats passwords.conf "$(for user in ingest evaluator notifier web; do
 	echo "$(echo $user | tr a-z A-Z)_PASSWORD: \"$(keep nats-$user)\""
 done)"
-give nats cluster.conf "CLUSTER_PASSWORD: \"$(keep nats-cluster)\""
+give nats cluster.conf "cluster {
+	name: monitor
+	listen: 0.0.0.0:6222
+	authorization { user: cluster, password: \"$(keep nats-cluster)\", timeout: 2 }
+	routes: [$(for server in $(echo "$NATS_SERVERS" | tr , ' '); do
+		echo "\"nats-route://cluster:$(keep nats-cluster)@${server%:*}:6222\""
+	done)]
+}"
 for name in TELEGRAM_BOT_TOKEN TELEGRAM_CHAT_ID WEBHOOK_URL WEBHOOK_SECRET DEADMAN_URL; do
 	give notifier $name "$(setting $name)"
 done
-for name in WEB_USERNAME WEB_PASSWORD ADMIN_TOKEN; do
+for name in WEB_USERNAME WEB_PASSWORD ADMIN_TOKEN OIDC_CLIENT_SECRET; do
 	give web $name "$(setting $name)"
 done
+[ ! -d /secrets/grafana ] || give grafana admin_password "$(keep grafana)"

@@ -78,7 +78,7 @@ func (d *deployment) secrets(t *testing.T) {
 		t.Error("init shows another secret than was made")
 	}
 	for _, c := range d.containers() {
-		said := run(t, "docker", "inspect", c.ID) + run(t, "docker", "logs", c.ID)
+		said := run(t, "docker", "inspect", c.ID) + logged(t, c.ID)
 		for name, value := range secrets {
 			if strings.Contains(said, value) {
 				t.Errorf("docker inspect or the log of %s shows the %s", c.Name, name)
@@ -140,7 +140,7 @@ func (d *deployment) locked(t *testing.T) {
 func (d *deployment) networks(t *testing.T) {
 	d = d.with(t)
 	want := map[string]string{
-		"caddy": "edge front", "ingest-a": "bus front", "ingest-b": "bus front", "web": "bus data front",
+		"caddy": "edge front", "ingest-a": "bus front", "ingest-b": "bus front", "web": "bus data front out",
 		"nats": "bus", "postgres": "data", "evaluator": "bus data", "notifier": "bus data out",
 	}
 	for _, c := range d.containers() {

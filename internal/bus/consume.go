@@ -33,6 +33,7 @@ type StreamInfo struct {
 	First    uint64 // sequence of the oldest message
 	Last     uint64 // and of the newest; Last < First when it is empty
 	Replicas int    // on so many servers
+	MaxBytes int64  // that it may take on each
 }
 
 // Info describes the partition's heartbeats stream. ErrNoStream when there is none.
@@ -44,6 +45,7 @@ func (b *Bus) Info(ctx context.Context, partition int) (StreamInfo, error) {
 	info := s.CachedInfo()
 	return StreamInfo{
 		Created: info.Created.UTC(), First: info.State.FirstSeq, Last: info.State.LastSeq, Replicas: info.Config.Replicas,
+		MaxBytes: info.Config.MaxBytes,
 	}, nil
 }
 

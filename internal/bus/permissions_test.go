@@ -109,6 +109,16 @@ func TestUsersMayDoTheirWork(t *testing.T) {
 		_, err = b.Publish(ctx, contract.CommandSubject(0), []byte("{}"))
 		must("a command", err)
 	}
+	must("web puts a token", web.Put(ctx, contract.TokensBucket, "a", nil))
+	must("web puts another", web.PutAt(ctx, contract.TokensBucket, "b", nil, 0))
+	must("web removes it", web.Remove(ctx, contract.TokensBucket, "b"))
+	for name, b := range map[string]*bus.Bus{"ingest": ingest, "web": web} {
+		all, err := b.Entries(ctx, contract.TokensBucket)
+		must(name+" reads the tokens", err)
+		if len(all) != 2 {
+			t.Errorf("%s reads %d tokens", name, len(all))
+		}
+	}
 	for name, b := range map[string]*bus.Bus{"notifier": notifier, "web": web} {
 		woken := make(chan struct{}, 1)
 		stop, err := b.OnEvent(func([]byte) {
@@ -139,7 +149,8 @@ func TestUsersMayDoNothingElse(t *testing.T) {
 		"heartbeat.0": "ingest", "event.0": "evaluator", "command.0": "evaluator web",
 		"$JS.API.STREAM.DELETE.HEARTBEATS_0": "", "$JS.API.STREAM.PURGE.HEARTBEATS_0": "", "$JS.API.STREAM.UPDATE.HEARTBEATS_0": "",
 		"$JS.API.STREAM.MSG.DELETE.HEARTBEATS_0": "", "$JS.API.STREAM.MSG.GET.HEARTBEATS_0": "evaluator",
-		"$JS.API.CONSUMER.CREATE.HEARTBEATS_0.x": "evaluator", "$JS.API.STREAM.CREATE.OTHER": "", "heartbeat.1": "", "other": "",
+		"$JS.API.CONSUMER.CREATE.HEARTBEATS_0.x": "evaluator", "$KV.TOKENS.x": "web", "$JS.API.CONSUMER.CREATE.KV_TOKENS.x": "ingest web",
+		"$JS.API.STREAM.DELETE.KV_TOKENS": "", "$JS.API.STREAM.CREATE.OTHER": "", "heartbeat.1": "", "other": "",
 	}
 	heard := map[string]string{ // who may subscribe to it
 		"event.*": "notifier web", "heartbeat.>": "", "command.>": "", "_INBOX.>": "", "_INBOX_ingest.>": "ingest",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +40,8 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 	// Both are looked for before either is made, so that in a cluster they settle at the same time.
 	hasEvents, eventsErr := b.look(ctx, contract.EventsStream)
 	hasHeartbeats, heartbeatsErr := b.look(ctx, heartbeats)
-	if err := cmp.Or(eventsErr, heartbeatsErr); err != nil {
+	hasTokens, tokensErr := b.look(ctx, bucketStream(contract.TokensBucket))
+	if err := cmp.Or(eventsErr, heartbeatsErr, tokensErr); err != nil {
 		return err
 	}
 	// Streams reserve their room: the small one comes first, the other takes what the server still has.
@@ -55,6 +57,11 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 	}
 	if !hasEvents {
 		if err := b.create(ctx, events); err != nil {
+			return err
+		}
+	}
+	if !hasTokens {
+		if err := b.create(ctx, bucketConfig(contract.TokensBucket, l.Replicas)); err != nil {
 			return err
 		}
 	}
@@ -81,11 +88,20 @@ func (b *Bus) EnsureStreams(ctx context.Context, partition int, l StreamLimits) 
 func (b *Bus) createLargest(ctx context.Context, cfg jetstream.StreamConfig) error {
 	for cfg.MaxBytes = DefaultMaxBytes; ; cfg.MaxBytes /= 2 {
 		err := b.create(ctx, cfg)
-		var api *jetstream.APIError
-		if !errors.As(err, &api) || api.ErrorCode != errInsufficientStorage || cfg.MaxBytes <= minMaxBytes {
+		if !tooLarge(err) || cfg.MaxBytes <= minMaxBytes {
 			return err
 		}
 	}
+}
+
+// tooLarge reports whether a smaller stream could be made. A cluster says of its servers that they lack room, and may
+// lack more than that: then another size does not help, and would be kept when they are there.
+func tooLarge(err error) bool {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	return api.ErrorCode == errInsufficientStorage || api.ErrorCode == errNoPeers && strings.HasSuffix(api.Description, "placement, insufficient storage")
 }
 
 // look reports whether there is the stream. That one is missing is an error until it is certain. Creating one that exists
@@ -130,7 +146,7 @@ func (b *Bus) create(ctx context.Context, cfg jetstream.StreamConfig) error {
 // services with different settings would undo each other's.
 func (b *Bus) FewReplicas(ctx context.Context, partition, wanted int) error {
 	var few []error
-	for _, name := range []string{contract.HeartbeatsStream(partition), contract.EventsStream} {
+	for _, name := range []string{contract.HeartbeatsStream(partition), contract.EventsStream, bucketStream(contract.TokensBucket)} {
 		s, err := b.js.Stream(ctx, name)
 		if err != nil {
 			return lookup("stream info", err)

@@ -30,7 +30,9 @@ type Clock struct {
 	Deaf      bool           `json:"deaf,omitempty"`
 
 	Settings Settings `json:"settings"`
-	Overflow int64    `json:"overflow,omitempty"` // heartbeats of unknown nodes beyond MaxNodes
+	// Counts is how many nodes are in each state that any is in, so that nobody has to count them.
+	Counts   map[State]int `json:"counts,omitempty"`
+	Overflow int64         `json:"overflow,omitempty"` // heartbeats of unknown nodes beyond MaxNodes
 }
 
 // Gap is G of the rules: the longest step between stamps that still counts as observed.
@@ -115,6 +117,6 @@ func (f *Fold) refuse(refused map[string]int) {
 }
 
 func (c Clock) clone() Clock {
-	c.Refused = maps.Clone(c.Refused)
+	c.Refused, c.Counts = maps.Clone(c.Refused), maps.Clone(c.Counts)
 	return c
 }

@@ -93,7 +93,16 @@ func (f *Fold) Count(s State) int { return f.counts[s] }
 func (f *Fold) Len() int { return len(f.nodes) }
 
 // Clock is a copy of all that is kept besides nodes.
-func (f *Fold) Clock() Clock { return f.clock.clone() }
+func (f *Fold) Clock() Clock {
+	c := f.clock.clone()
+	c.Counts = make(map[State]int, len(f.counts))
+	for state, n := range f.counts {
+		if n > 0 {
+			c.Counts[state] = n
+		}
+	}
+	return c
+}
 
 // Tear says that the stream is not the one folded so far: another one, or an older copy of it. The epoch grows,
 // and the time until the next message is a blind span. created tells which stream the next message comes from.
@@ -142,7 +151,7 @@ func (f *Fold) Dirty() int { return len(f.pending.dirty) + len(f.pending.removed
 func (f *Fold) Take() Changes {
 	p := f.pending
 	f.pending = newPending()
-	c := Changes{Clock: f.clock.clone(), Deleted: p.deleted, Events: p.events, Annotations: p.annotations}
+	c := Changes{Clock: f.Clock(), Deleted: p.deleted, Events: p.events, Annotations: p.annotations}
 	c.Nodes = make([]Node, 0, len(p.dirty))
 	for n := range p.dirty {
 		c.Nodes = append(c.Nodes, *n)

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -47,6 +48,14 @@ func at[T any](s []T, i int) any {
 	return "nothing"
 }
 
+func counted(nodes []node.Node) map[node.State]int {
+	counts := make(map[node.State]int)
+	for _, n := range nodes {
+		counts[n.State]++
+	}
+	return counts
+}
+
 // foldWithCrashes commits at random and loads what was committed at random, replaying the rest.
 func foldWithCrashes(rng *rand.Rand, steps []nodetest.Step) ([]node.Event, node.Snapshot) {
 	stored := node.Snapshot{Clock: node.Clock{Position: node.Position{Epoch: 1}, Settings: nodetest.GenerateSettings()}}
@@ -61,6 +70,9 @@ func foldWithCrashes(rng *rand.Rand, steps []nodetest.Step) ([]node.Event, node.
 		case 0, 1, 2:
 			c := f.Take()
 			stored, committed = nodetest.Store(stored, c), i+1
+			if counts := counted(stored.Nodes); !maps.Equal(counts, stored.Clock.Counts) {
+				panic(fmt.Sprintf("the clock counts %v, there are %v", stored.Clock.Counts, counts))
+			}
 			events = append(events, c.Events...)
 		case 3:
 			f, i = node.New(0, stored), committed-1

@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -12,6 +13,16 @@ type Span struct {
 	From Stamp
 	To   Stamp // zero while it lasts
 	Deaf bool
+}
+
+// Unfolded is the time after what was folded so far. Of it nothing is known yet: the monitor may be blind, or only late.
+// It begins once messages fail to come for as long as still counts as observed, and never when none has come at all.
+func (c Clock) Unfolded() Span {
+	s := Span{ID: EventID{Epoch: math.MaxInt64}, From: math.MaxInt64}
+	if c.Batch != 0 {
+		s.From = c.Batch + Stamp(c.Settings.Gap())
+	}
+	return s
 }
 
 // Availability is how long a node was what, within some time.
@@ -152,7 +163,7 @@ func unroll(events []Event, spans []Span, to Stamp) (turns []turn, blind []Stret
 		marks = append(marks, mark{id: spans[i].ID, at: spans[i].To, span: &spans[i]})
 	}
 	slices.SortStableFunc(marks, func(a, b mark) int { return a.id.Compare(b.id) })
-	limit := Stamp(1<<63 - 1)
+	limit := Stamp(math.MaxInt64)
 	for _, m := range slices.Backward(marks) {
 		if m.at != 0 {
 			limit = min(limit, m.at)
@@ -169,7 +180,7 @@ func unroll(events []Event, spans []Span, to Stamp) (turns []turn, blind []Stret
 		if m.span.From < end {
 			blind = append(blind, Stretch{From: m.span.From, To: end, Blind: true})
 		}
-		if !m.span.Deaf { // the stamp before it was reached by all that came before
+		if !m.span.Deaf && m.at != 0 { // the stamp before it was reached by all that came before
 			limit = min(limit, m.span.From)
 		}
 	}

@@ -108,6 +108,23 @@ func TestCourse(t *testing.T) {
 	}
 }
 
+// What was not folded yet is not known, whatever the node was last; it hides nothing that was folded.
+func TestWhatIsNotFoldedIsUnobserved(t *testing.T) {
+	clock := node.Clock{Batch: 150, Settings: node.Settings{Threshold: 8}} // G is 4
+	events := chain(joins(5, node.Up), changed(120, node.Up, node.Down), deleted(190, node.Down))
+	spans := []node.Span{span(15, 110, 115), clock.Unfolded()}
+	want := "100-110 up, 110-115 ~up, 115-120 up, 120-154 down, 154-190 ~down, 190-200 absent"
+	if got := course(node.Course(events, spans, 100, 200)); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if got, none := course(node.Course(events, []node.Span{node.Clock{}.Unfolded()}, 180, 200)), "180-190 down, 190-200 absent"; got != none {
+		t.Errorf("when no batch was folded: %s, want %s", got, none)
+	}
+	if got := course(node.Course(events, spans, 100, 154)); strings.Contains(got, "~down") {
+		t.Errorf("before it: %s", got)
+	}
+}
+
 func TestUptimeAddsUp(t *testing.T) {
 	events := chain(joins(10, node.Up), changed(20, node.Up, node.Degraded), changed(25, node.Degraded, node.Down),
 		changed(30, node.Down, node.Lost), changed(50, node.Lost, "newer"), changed(60, "newer", node.Up), deleted(95, node.Up))

@@ -28,6 +28,9 @@ var (
 // Passing reports whether the trouble may pass by itself, so that waiting helps.
 func Passing(err error) bool { return errors.Is(err, ErrUnavailable) }
 
+// MaxAnnotations of a node are kept, the newest: an agent gone wrong could fill the disk.
+const MaxAnnotations = 1000
+
 // Lease says who may fold a partition. Every take-over raises the term.
 type Lease struct {
 	Partition int
@@ -60,7 +63,7 @@ type Writer interface {
 	// Committed reads term and position as stored, whoever holds the lease. Term 0 when the partition does not exist.
 	Committed(ctx context.Context, partition int) (term int64, p node.Position, err error)
 	// Prune deletes events found more than age ago, and notifications and deliveries about them, at most limit
-	// events a call; likewise annotations; and silences, acknowledgements and other notifications as old. It returns how
+	// events a call; likewise annotations, and those beyond MaxAnnotations of a node; and silences, acknowledgements and other notifications as old. It returns how
 	// many events or annotations, whichever are more.
 	Prune(ctx context.Context, l Lease, age time.Duration, limit int) (int, error)
 	// AddSamples stores samples beside the commits: no lease is asked for, as nothing is decided by them. Of a node that
@@ -79,13 +82,15 @@ type StoredEvent struct {
 
 // NodeQuery selects nodes. The zero value selects all.
 type NodeQuery struct {
-	ID      string       // this one alone; "" for all
-	States  []node.State // any of them; empty for all
-	Search  string       // a substring of id, name, ip, meta or reason, in any case; taken literally
-	Order   Order        // "" for OrderID
-	Reverse bool         // the other way round
-	After   string       // the Order's Key of a node; those after it. ErrAfter when it is no such key
-	Limit   int          // at most so many; 0 for all
+	ID     string       // this one alone; "" for all
+	States []node.State // any of them; empty for all
+	Search string       // a substring of id, name, ip, meta or reason, in any case; taken literally
+	// NoAddresses makes Search look at id, name and reason alone: who may not see addresses must not find them.
+	NoAddresses bool
+	Order       Order  // "" for OrderID
+	Reverse     bool   // the other way round
+	After       string // the Order's Key of a node; those after it. ErrAfter when it is no such key
+	Limit       int    // at most so many; 0 for all
 }
 
 // ChatStatus says how telling stands with one chat.
@@ -103,9 +108,9 @@ type Status struct {
 	Clock        node.Clock
 	Owner        string
 	Term         int64
-	CommittedAge time.Duration // since the last commit, by the database's clock; or until it, should that have stepped back
-	Counts       map[node.State]int
-	Chats        []ChatStatus // by name, without retired ones
+	CommittedAge time.Duration      // since the last commit, by the database's clock; or until it, should that have stepped back
+	Counts       map[node.State]int // those of Clock, or where a program wrote it that did not count, those of the nodes stored
+	Chats        []ChatStatus       // by name, without retired ones
 }
 
 // ToldAlert says what became of one alert in one chat. It is told, or it waits, or it says why it is not told.
@@ -145,5 +150,6 @@ type Store interface {
 	Deliveries
 	Quieting
 	Pollers
+	Access
 	Close() error
 }

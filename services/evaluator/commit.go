@@ -69,8 +69,8 @@ func (o *owner) commit(ctx context.Context) error {
 	o.databaseWorks(callCommit) // also when the answer was lost
 	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()
-	o.metrics.committed(o.fold, changes)
 	o.sample(changes)
+	o.metrics.committed(o.fold, changes)
 	for _, e := range changes.Events {
 		o.say(e)
 	}

@@ -3,11 +3,11 @@ package ingest
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"unicode"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -18,8 +18,8 @@ const shortSecret = 8
 
 // Config is what the environment says of who may report; standalone embeds it, too.
 type Config struct {
-	SharedSecret   settings.Secret `envconfig:"SHARED_SECRET" desc:"what agents prove themselves with"`
-	TrustedProxies Proxies         `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"`
+	SharedSecret   settings.Secret    `envconfig:"SHARED_SECRET" desc:"what agents prove themselves with"`
+	TrustedProxies clientaddr.Proxies `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"`
 }
 
 // Check says what is not allowed. An empty secret is left to the program: standalone makes one.
@@ -68,41 +68,4 @@ func (c ProcessConfig) Check() error {
 		return err
 	}
 	return bus.CheckURL(c.NATSURL)
-}
-
-// Proxies are networks, given as a list of addresses and networks separated by commas.
-type Proxies []netip.Prefix
-
-// UnmarshalText reads the list. An empty one is allowed.
-func (p *Proxies) UnmarshalText(text []byte) error {
-	var out Proxies
-	for one := range strings.SplitSeq(string(text), ",") {
-		one = strings.TrimSpace(one)
-		if one == "" {
-			continue
-		}
-		prefix, err := parseNetwork(one)
-		if err != nil {
-			return err
-		}
-		out = append(out, prefix)
-	}
-	*p = out
-	return nil
-}
-
-func parseNetwork(s string) (netip.Prefix, error) {
-	if strings.Contains(s, "/") {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return netip.Prefix{}, fmt.Errorf("network: %w", err)
-		}
-		return p.Masked(), nil
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("address: %w", err)
-	}
-	a = a.Unmap().WithZone("")
-	return netip.PrefixFrom(a, a.BitLen()), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 )
 
@@ -70,10 +71,10 @@ type refusal struct {
 func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	begun := s.Now()
 	defer func() { s.metrics.duration.Observe(s.Now().Sub(begun).Seconds()) }()
-	peer := s.door.peer(r)
-	no := s.authorize(r, peer)
+	peer := s.TrustedProxies.Of(r)
+	node, no := s.authorize(r, peer)
 	if no == nil {
-		no = s.take(w, r, peer)
+		no = s.take(w, r, peer, node)
 	}
 	if no != nil {
 		s.refuse(w, peer, no)
@@ -84,22 +85,39 @@ func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, http.StatusOK, []byte(`{"ok":true}`))
 }
 
-// authorize looks at the header alone.
-func (s *Service) authorize(r *http.Request, peer netip.Addr) *refusal {
-	if s.door.admits(r.Header.Get("Authorization")) {
-		return nil
+// authorize looks at the header alone. node is the only one that may be reported, "" for any.
+func (s *Service) authorize(r *http.Request, peer netip.Addr) (node string, no *refusal) {
+	g, node := s.door.admits(r.Header.Get("Authorization"))
+	if g == anyNode || g == oneNode {
+		return node, nil
 	}
-	if wait := s.failures.take(origin(peer)); wait > 0 {
-		return &refusal{
-			status: http.StatusTooManyRequests, retryAfter: wait, unread: true,
-			detail: "too many requests with a wrong token",
+	if no := s.tooManyFailures(peer); no != nil {
+		no.unread = true
+		return "", no
+	}
+	if g == unsure {
+		return "", &refusal{
+			status: http.StatusServiceUnavailable, retryAfter: retryLater, unread: true,
+			detail: "whether this token is good is not known yet",
 		}
 	}
-	return &refusal{status: http.StatusUnauthorized, detail: "Unauthorized", unread: true}
+	return "", &refusal{status: http.StatusUnauthorized, detail: "Unauthorized", unread: true}
 }
 
-// take reads, decodes and stores. It returns nil once the heartbeat is stored.
-func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr) *refusal {
+// tooManyFailures counts a failed authentication. It refuses when there were too many.
+func (s *Service) tooManyFailures(peer netip.Addr) *refusal {
+	wait := s.failures.Take(clientaddr.Origin(peer))
+	if wait == 0 {
+		return nil
+	}
+	return &refusal{
+		status: http.StatusTooManyRequests, retryAfter: wait, detail: "too many requests with a wrong token",
+	}
+}
+
+// take reads, decodes and stores. It returns nil once the heartbeat is stored. node is the only one that may be
+// reported, "" for any.
+func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string) *refusal {
 	body, no := read(w, r)
 	if no != nil {
 		return no
@@ -108,7 +126,13 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr) 
 	if err != nil {
 		return &refusal{status: http.StatusBadRequest, detail: err.Error()}
 	}
-	if wait := s.reports.take(h.NodeID); wait > 0 {
+	if node != "" && h.NodeID != node {
+		if no := s.tooManyFailures(peer); no != nil {
+			return no
+		}
+		return &refusal{status: http.StatusForbidden, node: h.NodeID, detail: "this token belongs to another node"}
+	}
+	if wait := s.reports.Take(h.NodeID); wait > 0 {
 		return &refusal{
 			status: http.StatusTooManyRequests, retryAfter: wait, node: h.NodeID,
 			detail: "too many heartbeats of this node: one a second is enough",

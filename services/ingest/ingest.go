@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/limiter"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -33,7 +36,8 @@ type Options struct {
 	Secret         settings.Secret
 	Partition      int
 	Bus            Bus
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Tokens         TokenSource        // nil: SHARED_SECRET alone lets agents in
+	TrustedProxies clientaddr.Proxies // whose X-Forwarded-For is believed
 	Log            zerolog.Logger
 	Metrics        prometheus.Registerer // may be nil
 	Now            func() time.Time      // time.Now when nil
@@ -52,8 +56,8 @@ const (
 type Service struct {
 	Options
 	door     door
-	failures *limiter[netip.Addr]
-	reports  *limiter[string]
+	failures *limiter.Limiter[netip.Addr]
+	reports  *limiter.Limiter[string]
 	tally    tally
 	commit   *committer
 	self     *selfCheck
@@ -84,11 +88,16 @@ func New(o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	var known *tokens
+	if o.Tokens != nil {
+		known = newTokens(o.Tokens, o.Log)
+		known.watch(o.Metrics)
+	}
 	s := &Service{
 		Options:   o,
-		door:      newDoor(o.Secret, o.TrustedProxies),
-		failures:  newLimiter[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
-		reports:   newLimiter[string](reportsAtOnce, reportsEach, 0, o.Now),
+		door:      newDoor(o.Secret, known),
+		failures:  limiter.New[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
+		reports:   limiter.New[string](reportsAtOnce, reportsEach, 0, o.Now),
 		self:      newSelfCheck(),
 		metrics:   newMetrics(o.Metrics),
 		refusals:  o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second}),
@@ -107,6 +116,11 @@ func (s *Service) SetSelf(addr string) error { return s.self.setAddr(addr) }
 
 // Run publishes until ctx ends, then answers what is at hand. Before it, heartbeats wait.
 func (s *Service) Run(ctx context.Context) error {
+	if t := s.door.tokens; t != nil {
+		var following sync.WaitGroup
+		following.Go(func() { t.run(ctx) })
+		defer following.Wait()
+	}
 	s.commit.start()
 	defer s.commit.stop()
 	s.pulse(ctx)

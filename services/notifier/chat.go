@@ -43,6 +43,8 @@ type chat struct {
 	unsent unsent
 	thawed bool  // it was taken back, and what it was to tell will be in the next one
 	term   int64 // of the last tenure that knew the chat's pace
+
+	doubled bool // it was said that the chat has become another one
 	// What is known of the notification at hand; it outlives a tenure, so that a fault of the database does not
 	// make Telegram be asked sooner than it wished.
 	failures int       // attempts that failed in a row
@@ -95,6 +97,9 @@ func (c *chat) run(ctx context.Context) {
 		switch err := c.tenure(ctx); {
 		case err == nil:
 			failures = 0
+		case errors.Is(err, errDouble):
+			failures, wait = 0, c.o.Timing.Refused
+			c.can()
 		case errors.Is(err, nodestore.ErrHeld):
 			failures, wait = 0, c.o.Timing.Lease/lease.Beats
 			c.can()
@@ -122,6 +127,9 @@ func (c *chat) tenure(ctx context.Context) error {
 		return err
 	}
 	crashpoint.Here("notifier.acquired")
+	if c.double(l) {
+		return c.standDown(ctx, l)
+	}
 	alone := l.Term == c.term+1
 	if !alone {
 		c.unsent = unsent{} // whoever told the chat since may have sent it
@@ -158,6 +166,31 @@ func (c *chat) renew(ctx context.Context, held *lease.Hold, l nodestore.ChatLeas
 		crashpoint.Here("notifier.renewed")
 	}
 	return err
+}
+
+// errDouble means that the chat has become another one that is told the same.
+var errDouble = errors.New("the chat has become another one, which is told, too")
+
+// double reports whether the chat has become another default chat: people put the group's new id into the configuration
+// and left the old one there. A chat that a route leads to is told other things.
+func (c *chat) double(l nodestore.ChatLease) bool {
+	return l.MovedTo != "" && c.def && slices.Contains(c.o.Chats, l.MovedTo) && !slices.Contains(c.o.Routes.chats(), c.name)
+}
+
+// standDown leaves telling to the other chat, and lets nothing count as waiting for this one.
+func (c *chat) standDown(ctx context.Context, l nodestore.ChatLease) error {
+	if !c.doubled {
+		c.doubled = true
+		c.log.Warn().Str("new_chat", l.MovedTo).Msg("this group has become another chat that is told, too: take its old id out of TELEGRAM_CHAT_ID")
+	}
+	c.release(ctx, l)
+	l.Renewed = 0 // released
+	rctx, cancel := context.WithTimeout(ctx, c.o.Timing.Lease)
+	defer cancel()
+	if err := c.o.Store.RetireChat(rctx, l); err != nil && !errors.Is(err, nodestore.ErrHeld) {
+		return err
+	}
+	return errDouble
 }
 
 // acquire takes the lease when it is free, or when its owner has not been seen to renew it for long enough.

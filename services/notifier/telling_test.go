@@ -1,7 +1,6 @@
 package notifier
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -460,54 +459,6 @@ func TestRoutesSendToTheirChats(t *testing.T) {
 		} {
 			if got := strings.Join(told(chat), " "); got != want {
 				t.Errorf("chat %s was told of %s, want %s", chat, got, want)
-			}
-		}
-	})
-}
-
-// movable is a Sender whose chat becomes another.
-type movable struct {
-	*script
-	to atomic.Value
-}
-
-func (m *movable) MovedTo(chat string) string {
-	if to, ok := m.to.Load().(string); ok && to != chat {
-		return to
-	}
-	return ""
-}
-
-func (m *movable) SendFailure(ctx context.Context, n nodestore.Notification) (int64, error) {
-	return m.Send(ctx, n.Chat, fmt.Sprint("[", n.NodeID, n.Incident != 0, "]", n.Text), n.ReplyTo)
-}
-
-func TestAChatThatMovedIsToldThere(t *testing.T) {
-	inWorlds(t, func(t *testing.T, w *world) {
-		w.add(t, "", name(0), name(1))
-		sender := &movable{script: newScript(nil)}
-		a := w.run(t, "a", sender, nil)
-		w.set(t, node.Down, "no_screen", name(0))
-		time.Sleep(5 * time.Second)
-		sender.to.Store("-100555")
-		w.set(t, node.Up, "", name(0))
-		time.Sleep(5 * time.Second)
-		w.set(t, node.Down, "no_screen", name(0), name(1))
-		time.Sleep(5 * time.Second)
-		a.stop()
-		w.run(t, "b", sender, nil)
-		w.set(t, node.Up, "", name(0))
-		time.Sleep(5 * time.Second)
-		var chats []string
-		for _, m := range sender.all() {
-			chats = append(chats, m.chat)
-		}
-		if got, want := strings.Join(chats, " "), "1 1 -100555 -100555"; got != want {
-			t.Errorf("sent to %s, want %s", got, want)
-		}
-		for i, m := range sender.all() {
-			if got, want := strings.HasPrefix(m.html, "["+name(0)+"true]"), i == 0; got != want {
-				t.Errorf("message %d is one node's failure: %v\n%s", i, got, m.html)
 			}
 		}
 	})

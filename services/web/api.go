@@ -78,7 +78,7 @@ func (s *snapshot) page(q nodesQuery) (selected []*node.Node, more bool) {
 		if q.limit > 0 && len(selected) == q.limit {
 			return selected, true
 		}
-		selected = append(selected, &s.nodes[i])
+		selected = append(selected, q.viewer.show(&s.nodes[i]))
 	}
 	return selected, false
 }

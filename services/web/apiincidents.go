@@ -94,21 +94,21 @@ func (s *Service) getIncidentsJSON(w http.ResponseWriter, r *http.Request) {
 		unavailable(w, "the database does not answer")
 		return
 	}
-	now := at.now(s.Now())
+	now, v := at.now(s.Now()), viewer(r)
 	setStale(w, at.staleness(now))
-	w.Header().Add("Vary", "Accept")
+	w.Header().Add("Vary", "Accept, Authorization, Cookie")
 	if next != "" {
 		setNext(w, incidentsPath, values, next)
 	}
 	if form == csvFormat {
 		writeCSV(w, r, "incidents", incidentColumns, found, func(row []string, i nodestore.Incident) []string {
-			return appendIncidentCells(row, newIncidentJSON(i, now))
+			return appendIncidentCells(row, newIncidentJSON(i, now, v))
 		})
 		return
 	}
 	out := make([]incidentJSON, len(found))
 	for i := range found {
-		out[i] = newIncidentJSON(found[i], now)
+		out[i] = newIncidentJSON(found[i], now, v)
 	}
 	answer(w, http.StatusOK, out)
 }
@@ -139,7 +139,10 @@ func (s *Service) someIncidents(ctx context.Context, q nodestore.IncidentQuery) 
 	return s.Store.Incidents(ctx, q)
 }
 
-func newIncidentJSON(i nodestore.Incident, now time.Time) incidentJSON {
+func newIncidentJSON(i nodestore.Incident, now time.Time, v Viewer) incidentJSON {
+	if !v.Addresses {
+		i.Evidence = hideAddresses(i.Evidence)
+	}
 	out := incidentJSON{
 		NodeID: i.NodeID, Name: textOrNull(i.Name), Began: unix(i.Began), Ended: optional(i.Ended), State: string(i.State),
 		Reason: textOrNull(i.Reason), Evidence: textOrNull(i.Evidence), Deleted: i.Deleted,
@@ -151,6 +154,9 @@ func newIncidentJSON(i nodestore.Incident, now time.Time) incidentJSON {
 	out.Lasted = int64(end.Since(i.Began) / time.Second)
 	if a := i.Acknowledgement; a.By != "" {
 		out.Acknowledged = &acknowledgedJSON{By: a.By, At: a.At.Unix()}
+		if !v.Addresses {
+			out.Acknowledged.By = ""
+		}
 	}
 	return out
 }

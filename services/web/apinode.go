@@ -99,10 +99,6 @@ func samplesWindow(values url.Values) (time.Duration, error) {
 	return 0, errSamples
 }
 
-// nodeInPath is the node's id: all that stands after the slash, decoded once. chi's own parameter is sometimes decoded
-// and sometimes not.
-func nodeInPath(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, nodesPath+"/") }
-
 // getNodeJSON answers one node and its past.
 func (s *Service) getNodeJSON(w http.ResponseWriter, r *http.Request) {
 	samples, err := samplesWindow(r.URL.Query())
@@ -118,7 +114,7 @@ func (s *Service) getNodeJSON(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := at.now(s.Now())
-	body, err := s.nodeDocument(ctx, nodeInPath(r), samples, at, now)
+	body, err := s.nodeDocument(ctx, nodeIDOf(r), samples, at, now, viewer(r))
 	switch {
 	case errors.Is(err, nodestore.ErrNotFound):
 		detail(w, http.StatusNotFound, "no such node")
@@ -133,7 +129,7 @@ func (s *Service) getNodeJSON(w http.ResponseWriter, r *http.Request) {
 }
 
 // nodeDocument is a line of GET /api/nodes, and what more there is to tell.
-func (s *Service) nodeDocument(ctx context.Context, id string, samples time.Duration, at *standing, now time.Time) ([]byte, error) {
+func (s *Service) nodeDocument(ctx context.Context, id string, samples time.Duration, at *standing, now time.Time, v Viewer) ([]byte, error) {
 	if id == "" {
 		return nil, nodestore.ErrNotFound
 	}
@@ -144,10 +140,13 @@ func (s *Service) nodeDocument(ctx context.Context, id string, samples time.Dura
 	if len(found) == 0 {
 		return nil, nodestore.ErrNotFound
 	}
-	n := &found[0]
+	n := v.show(&found[0])
 	more := nodeMore{Incident: optional(n.Incident), Metrics: object(n.Metrics), Workload: object(n.Workload)}
-	if err := s.past(ctx, &more, n.ID, samples, now); err != nil {
+	if err := s.past(ctx, &more, n.ID, samples, at, now); err != nil {
 		return nil, err
+	}
+	if !v.Addresses {
+		more.hide()
 	}
 	tail, err := json.Marshal(more)
 	if err != nil {
@@ -157,9 +156,22 @@ func (s *Service) nodeDocument(ctx context.Context, id string, samples time.Dura
 	return append(append(line[:len(line)-1], ','), append(tail[1:], '\n')...), nil
 }
 
+// hide takes out what a viewer may not see who may not see addresses: they, and who else looks after the nodes.
+func (m *nodeMore) hide() {
+	for i := range m.Events {
+		m.Events[i].Evidence, m.Events[i].By = hideAddresses(m.Events[i].Evidence), ""
+	}
+	for i := range m.Annotations {
+		m.Annotations[i].Evidence = hideAddresses(m.Annotations[i].Evidence)
+	}
+	for i := range m.Told {
+		m.Told[i].Chat = ""
+	}
+}
+
 // past fills in what happened to a node.
-func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time.Duration, now time.Time) (err error) {
-	if m.Uptime, err = s.uptime(ctx, id, now); err != nil {
+func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time.Duration, at *standing, now time.Time) (err error) {
+	if m.Uptime, err = s.uptime(ctx, id, at, now); err != nil {
 		return err
 	}
 	events, err := s.Store.Events(ctx, id, mostEvents)
@@ -206,20 +218,20 @@ func (s *Service) past(ctx context.Context, m *nodeMore, id string, samples time
 }
 
 // uptime sums up each of the windows.
-func (s *Service) uptime(ctx context.Context, id string, now time.Time) (map[string]uptimeJSON, error) {
+func (s *Service) uptime(ctx context.Context, id string, at *standing, now time.Time) (map[string]uptimeJSON, error) {
 	to := node.Stamp(now.UnixNano())
 	since := to - node.Stamp(longestWindow)
 	events, err := s.Store.Transitions(ctx, []string{id}, since)
 	if err != nil {
 		return nil, err
 	}
-	spans, err := s.Store.BlindSpans(ctx, since)
+	spans, err := s.spans.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[string]uptimeJSON, len(windows))
 	for i, window := range windows {
-		a := node.Uptime(events[id], spans, to-node.Stamp(window), to)
+		a := node.Uptime(events[id], at.unobserved(spans), to-node.Stamp(window), to)
 		u := uptimeJSON{
 			Up: a.Up.Seconds(), Degraded: a.Degraded.Seconds(), Down: a.Down.Seconds(), Lost: a.Lost.Seconds(),
 			Unobserved: a.Unobserved.Seconds(), Absent: a.Absent.Seconds(),

@@ -22,11 +22,13 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 		detail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	q.viewer = viewer(r)
 	form, err := formatOf(r, values)
 	if err != nil {
 		detail(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	q.viewer = viewer(r)
 	key := string(form) + " " + q.key()
 	if s.unchanged(w, r, key) {
 		return
@@ -67,11 +69,12 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 
 // key tells apart what was asked for.
 func (q nodesQuery) key() string {
-	v := url.Values{"q": {q.search}, "after": {q.after}, "limit": {strconv.Itoa(q.limit)}}
+	v := url.Values{"q": {q.search}, "after": {q.after}, "limit": {strconv.Itoa(q.limit)}, "addresses": {strconv.FormatBool(q.viewer.Addresses)}}
 	for _, state := range q.states {
 		v.Add("state", string(state))
 	}
-	return v.Encode()
+	// Who may not see addresses gets another answer.
+	return strconv.FormatBool(q.viewer.Addresses) + " " + v.Encode()
 }
 
 // setNext links to the page after the one answered.

@@ -56,7 +56,11 @@ func (s *Service) getStats(w http.ResponseWriter, r *http.Request) {
 	}
 	now := at.now(s.Now())
 	setStale(w, at.staleness(now))
-	answer(w, http.StatusOK, newStats(at, now))
+	out := newStats(at, now)
+	if !viewer(r).Addresses {
+		out.Owner, out.Chats = "", nil
+	}
+	answer(w, http.StatusOK, out)
 }
 
 func newStats(at *standing, now time.Time) statsJSON {

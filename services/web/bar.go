@@ -30,9 +30,9 @@ type bar struct {
 // barPath is all of one kind in a bar.
 type barPath struct{ Class, D string }
 
-// kinds of time in a bar, from the bottom up; the last one stands for time of which nothing is known because there was
+// barKinds of time in a bar, from the bottom up; the last one stands for time of which nothing is known because there was
 // no node.
-var kinds = []struct {
+var barKinds = []struct {
 	class string
 	of    func(node.Availability) time.Duration
 }{
@@ -47,7 +47,7 @@ var kinds = []struct {
 // newBar draws the cells between ascending edges.
 func newBar(w *words, cells []node.Availability) bar {
 	b := bar{Width: len(cells)*cellStep - (cellStep - cellWidth)}
-	runs, parts := make([]strings.Builder, len(kinds)), make([]strings.Builder, len(kinds))
+	runs, parts := make([]strings.Builder, len(barKinds)), make([]strings.Builder, len(barKinds))
 	var sum node.Availability
 	from, whole := 0, -1 // the run of cells that are one kind
 	end := func(to int) {
@@ -76,12 +76,12 @@ func newBar(w *words, cells []node.Availability) bar {
 		}
 	}
 	end(len(cells))
-	for k := range kinds {
+	for k := range barKinds {
 		if runs[k].Len() > 0 {
-			b.Runs = append(b.Runs, barPath{kinds[k].class, runs[k].String()})
+			b.Runs = append(b.Runs, barPath{barKinds[k].class, runs[k].String()})
 		}
 		if parts[k].Len() > 0 {
-			b.Parts = append(b.Parts, barPath{kinds[k].class, parts[k].String()})
+			b.Parts = append(b.Parts, barPath{barKinds[k].class, parts[k].String()})
 		}
 	}
 	b.Share, b.Label, b.Blind = w.share(sum), w.availability(sum), w.blindTime(sum)
@@ -101,17 +101,17 @@ func only(heights []int) int {
 // stack turns durations into heights that add up to the bar's. What lasted at all is at least leastShown high, at the
 // cost of the highest.
 func stack(a node.Availability) []int {
-	heights := make([]int, len(kinds))
+	heights := make([]int, len(barKinds))
 	var all time.Duration
-	for _, k := range kinds {
+	for _, k := range barKinds {
 		all += k.of(a)
 	}
 	if all <= 0 {
-		heights[len(kinds)-1] = barHeight
+		heights[len(barKinds)-1] = barHeight
 		return heights
 	}
 	left := barHeight
-	for i, k := range kinds {
+	for i, k := range barKinds {
 		if d := k.of(a); d > 0 {
 			heights[i] = max(int(float64(d)/float64(all)*barHeight), leastShown)
 			left -= heights[i]

@@ -69,7 +69,7 @@ func TestStacksAddUp(t *testing.T) {
 		sum := 0
 		for k, h := range stack(a) {
 			sum += h
-			if h < 0 || (kinds[k].of(a) > 0 && h == 0) {
+			if h < 0 || (barKinds[k].of(a) > 0 && h == 0) {
 				t.Fatalf("%+v: %v", a, stack(a))
 			}
 		}

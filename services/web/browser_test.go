@@ -241,7 +241,7 @@ func TestBrowserRefreshesWithoutAReload(t *testing.T) {
 		f.events = append(f.events, transition(1, "zulu", node.Down))
 	})
 	b.until(`document.body.textContent.includes("zulu")`)
-	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo charlie delta zulu echo alpha" {
+	if order := eval[string](b, `[...document.querySelectorAll(".id")].map(e => e.textContent).join(" ")`); order != "bravo zulu charlie delta echo alpha" {
 		t.Errorf("order %s", order)
 	}
 	b.until(`document.title === "(4) Gensyn Nodes" && document.getElementById("say").textContent.includes("2 down")`)

@@ -56,7 +56,7 @@ func bubble(t *testing.T, do func(t *testing.T, s *Service, store *fakeStore, st
 		store := newFakeStore(append(sample(), node.Node{ID: "a/b c%20", State: node.Up})...)
 		stream := &fakeStream{store: store, delay: 300 * time.Millisecond}
 		s := newService(t, store, realTime, func(o *Options) {
-			o.Commands, o.AdminToken = stream, adminToken
+			o.Commands, o.AdminToken, o.Access = stream, adminToken, &fakeLog{}
 			o.Username, o.Password = "admin", "pass"
 		})
 		do(t, s, store, stream)
@@ -83,7 +83,7 @@ func TestDeleteWaitsUntilTheNodeIsGone(t *testing.T) {
 		if d := time.Since(start); d < 300*time.Millisecond || d > 500*time.Millisecond {
 			t.Errorf("answered after %v", d)
 		}
-		want := contract.Command{V: contract.Version, Kind: contract.CommandDelete, NodeID: "bravo", By: "web"}
+		want := contract.Command{V: contract.Version, Kind: contract.CommandDelete, NodeID: "bravo", By: adminName}
 		if len(stream.published) != 1 || !reflect.DeepEqual(stream.published[0], want) {
 			t.Errorf("published %+v", stream.published)
 		}
@@ -122,7 +122,7 @@ func TestDeleteTakesAnyNodeID(t *testing.T) {
 
 func TestDeleteRefusals(t *testing.T) {
 	bubble(t, func(t *testing.T, s *Service, store *fakeStore, stream *fakeStream) {
-		for _, auth := range []string{"", "Bearer", "Bearer wrong", "Basic YWRtaW46cGFzcw==", "Bearer " + adminToken + "x"} {
+		for _, auth := range []string{"", "Bearer", "Bearer wrong", "Basic YWRtaW46d3Jvbmc=", "Bearer " + adminToken + "x"} {
 			wantDetail(t, deletes(s, "/api/nodes/bravo", auth), 401, "Unauthorized")
 		}
 		wantDetail(t, deletes(s, "/api/nodes/brav"), 404, "no such node")
@@ -142,7 +142,7 @@ func TestDeleteNeedsATokenAndAStream(t *testing.T) {
 	for _, auth := range []string{"Bearer ", "Bearer x", ""} {
 		wantDetail(t, deletes(s, "/api/nodes/bravo", auth), 404, "Not Found")
 	}
-	s = newService(t, newFakeStore(sample()...), func(o *Options) { o.AdminToken = adminToken })
+	s = newService(t, newFakeStore(sample()...), func(o *Options) { o.AdminToken, o.Access = adminToken, &fakeLog{} })
 	wantDetail(t, deletes(s, "/api/nodes/bravo"), 503, "commands cannot be taken now")
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -244,12 +245,19 @@ func do(s *Service, method, target string, headers ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
-	if t, ok := testOf.Load(s); ok {
-		if err := api().check(r, w); err != nil {
-			t.(testing.TB).Errorf("the answer is not as described: %v", err)
-		}
-	}
+	isDescribed(s, r, w)
 	return w
+}
+
+// isDescribed holds an answer against the document of the API.
+func isDescribed(s *Service, r *http.Request, w *httptest.ResponseRecorder) {
+	t, ok := testOf.Load(s)
+	if !ok {
+		return
+	}
+	if err := api().check(r, w); err != nil {
+		t.(testing.TB).Errorf("the answer is not as described: %v", err)
+	}
 }
 
 // testOf is the test that made a service.

@@ -86,7 +86,7 @@ type liveFrame struct {
 // show answers a page, or its live part alone.
 func (s *Service) show(w http.ResponseWriter, r *http.Request, p page) {
 	words := s.chooseLanguage(w, r)
-	key := strings.Join([]string{p.live, words.Lang, root(r), p.key}, "\x00")
+	key := strings.Join([]string{p.live, words.Lang, root(r), p.key, strconv.FormatBool(viewer(r).Addresses)}, "\x00")
 	part, err := s.cache.get(r.Context(), key, func(ctx context.Context) *renderedPart { return s.renderPart(ctx, words, root(r), p) })
 	if err != nil {
 		return // the viewer left
@@ -155,11 +155,11 @@ func (s *Service) renderPart(ctx context.Context, w *words, root string, p page)
 	switch {
 	case errors.Is(err, errNoSuchPage):
 		f.Summary, f.Table = w.Gone, true
-		return s.finish(f, http.StatusNotFound, at, "gone.html", goneData{w, root})
+		return s.finish(f, http.StatusNotFound, at, "gone.html", goneData{w, root, true})
 	case err != nil:
 		s.note(fmt.Errorf("read a page: %w", err))
 		f.Summary = w.NoDatabase
-		return s.finish(f, http.StatusServiceUnavailable, nil, "broken.html", w)
+		return s.finish(f, http.StatusServiceUnavailable, nil, "broken.html", goneData{w, root, p.above == ""})
 	}
 	f.Table, f.Banners, f.Summary = true, at.banners(w), w.summary(at.status.Counts)
 	if broken := at.status.Counts[node.Lost] + at.status.Counts[node.Down]; broken > 0 {
@@ -178,6 +178,7 @@ func (s *Service) renderPart(ctx context.Context, w *words, root string, p page)
 type goneData struct {
 	W    *words
 	Root string
+	Top  bool // nothing on the page has a heading of the first level
 }
 
 func (s *Service) finish(f liveFrame, status int, at *standing, name string, data any) *renderedPart {

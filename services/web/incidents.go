@@ -51,7 +51,7 @@ func (s *Service) getIncidents(w http.ResponseWriter, r *http.Request) {
 	}
 	s.show(w, r, page{
 		nav: "incidents", title: words.Incidents, live: "incidents.html", key: key,
-		above: "incidents-above.html", aboveData: goneData{words, root(r)},
+		above: "incidents-above.html", aboveData: goneData{W: words, Root: root(r)},
 		data: func(ctx context.Context, at *standing) (any, error) {
 			return s.incidentsData(ctx, words, root(r), q, at)
 		},

@@ -56,7 +56,7 @@ func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 	words := language(r)
 	s.show(w, r, page{
 		nav: "monitor", title: words.Monitor, live: "monitor.html",
-		above: "monitor-above.html", aboveData: goneData{words, root(r)},
+		above: "monitor-above.html", aboveData: goneData{W: words, Root: root(r)},
 		data: func(ctx context.Context, at *standing) (any, error) {
 			spans, err := s.spans.get(ctx)
 			if err != nil {
@@ -82,7 +82,7 @@ func (s *Service) monitorData(w *words, root string, at *standing, spans []node.
 	// What cannot be said of a node that was always there cannot be said of any.
 	always := []node.Event{{Kind: node.Joined, To: node.Up, At: 1}}
 	for i, window := range windows {
-		blind := node.Uptime(always, spans, node.Stamp(at.at.Add(-window).UnixNano()), node.Stamp(at.at.UnixNano())).Unobserved
+		blind := node.Uptime(always, at.unobserved(spans), node.Stamp(at.at.Add(-window).UnixNano()), node.Stamp(at.at.UnixNano())).Unobserved
 		d.Blind = append(d.Blind, blindTime{w.Node.Windows[i], w.short(blind)})
 	}
 	return d

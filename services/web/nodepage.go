@@ -126,7 +126,7 @@ func (s *Service) fillWindows(ctx context.Context, d *nodeData, n *node.Node, at
 	}
 	for i, cells := range []int{24, 28, 30, 30} {
 		cuts := edges(at.at, cells, windows[i]/time.Duration(cells))
-		d.Windows = append(d.Windows, window{d.W.Node.Windows[i], newBar(d.W, node.UptimeBetween(turns[n.ID], spans, cuts))})
+		d.Windows = append(d.Windows, window{d.W.Node.Windows[i], newBar(d.W, node.UptimeBetween(turns[n.ID], at.unobserved(spans), cuts))})
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 		h := do(s, "GET", path).Header()
 		for name, want := range map[string]string{
 			"Content-Security-Policy": contentSecurityPolicy, "X-Content-Type-Options": "nosniff",
-			"X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
+			"X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
 		} {
 			if got := h.Get(name); got != want {
 				t.Errorf("%s: %s is %q", path, name, got)

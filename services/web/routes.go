@@ -1,16 +1,12 @@
 package web
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"net/http"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-
-	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
 // contentSecurityPolicy lets a page load our own files and nothing else; nothing inline runs, whoever wrote it.
@@ -21,17 +17,23 @@ const nodesPath = "/api/nodes"
 
 func (s *Service) routes() http.Handler {
 	r := chi.NewRouter()
-	r.Use(harden, middleware.Compress(5))
+	r.Use(harden, s.origins.Handler, middleware.Compress(5))
 	open := func(route string, h http.HandlerFunc) http.HandlerFunc { return s.metrics.measure(route, s.Now, h) }
-	closed := func(route string, h http.HandlerFunc) http.HandlerFunc { return open(route, s.login(h)) }
+	closed := func(route string, h http.HandlerFunc) http.HandlerFunc { return open(route, s.viewing(h)) }
 	get := func(path, route string, h http.HandlerFunc) {
 		r.Get(path, closed(route, h))
 		r.Head(path, closed(route, h))
 	}
 	s.pageRoutes(get)
 	s.apiRoutes(get)
-	// A node id may hold any character, slashes too. The admin's token takes the place of the login.
-	r.Delete(nodesPath+"/*", open("delete", s.deleteNode))
+	// Who is asked to sign in needs the files, too.
+	r.Get("/static/{name}", open("static", s.assets.serve))
+	r.Head("/static/{name}", open("static", s.assets.serve))
+	s.statusRoutes(get, func(path, route string, h http.HandlerFunc) {
+		r.Get(path, open(route, h))
+		r.Head(path, open(route, h))
+	})
+	s.accessRoutes(r, open)
 	r.NotFound(closed("other", func(w http.ResponseWriter, _ *http.Request) {
 		detail(w, http.StatusNotFound, "Not Found")
 	}))
@@ -48,34 +50,11 @@ func harden(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", contentSecurityPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
+		// With no-referrer a browser would not tell Origin either, by which forms of other sites are known.
+		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
-}
-
-// login asks for the user name and the password, if there are any.
-func (s *Service) login(next http.HandlerFunc) http.HandlerFunc {
-	if s.Username == "" {
-		return next
-	}
-	return func(w http.ResponseWriter, r *http.Request) {
-		username, password, _ := r.BasicAuth()
-		// Both are compared always: the time taken must not tell which of them was right.
-		right := same(username, s.Username)
-		if right = same(password, s.Password) && right; !right {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Gensyn Monitor", charset="UTF-8"`)
-			detail(w, http.StatusUnauthorized, "Unauthorized")
-			return
-		}
-		next(w, r)
-	}
-}
-
-// same compares in a time that depends on neither content nor length.
-func same(given string, want settings.Secret) bool {
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(want.Reveal()))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
 // bearer is the token of a request, "" for none.

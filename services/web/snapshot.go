@@ -24,6 +24,11 @@ type standing struct {
 	status nodestore.Status
 }
 
+// unobserved are the spans that were blind, and the time that is not folded yet: of neither is known what a node was.
+func (s *standing) unobserved(spans []node.Span) []node.Span {
+	return append(slices.Clip(spans), s.status.Clock.Unfolded())
+}
+
 // snapshot is one read of all nodes. It is not changed after readSnapshot, but for the answers that were made of it.
 type snapshot struct {
 	standing
@@ -80,6 +85,7 @@ func (s *standing) behind(now time.Time) time.Duration {
 type filter struct {
 	states []node.State // any of them; empty for all
 	search string       // as nodestore.NodeQuery.Search
+	viewer Viewer       // what they may not see they must not find, either
 }
 
 // matcher returns the test for one node. Filtering happens here and not in the database: it is asked once for all
@@ -93,6 +99,7 @@ func (f filter) matcher() func(n *node.Node) bool {
 		if want == "" {
 			return true
 		}
+		n = f.viewer.show(n)
 		for _, s := range [...]string{n.ID, n.Name, n.IP, n.Meta, n.Reason} {
 			if strings.Contains(strings.ToLower(s), want) {
 				return true

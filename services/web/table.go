@@ -129,7 +129,7 @@ func (s *Service) drawBars(ctx context.Context, w *words, rows []row, at *standi
 		return err
 	}
 	for i, id := range ids {
-		rows[i].Bar = newBar(w, node.UptimeBetween(turns[id], spans, cuts))
+		rows[i].Bar = newBar(w, node.UptimeBetween(turns[id], at.unobserved(spans), cuts))
 	}
 	return nil
 }

@@ -14,10 +14,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web/access"
 )
 
 // pingEvery is how often the database is asked although nobody looks at the page.
@@ -36,10 +38,20 @@ type Options struct {
 	Clock     func(ctx context.Context, partition int) (time.Time, error)
 	Partition int
 
-	SiteTitle          string          // "" for "Gensyn Nodes"
-	Username, Password settings.Secret // both or none
-	AdminToken         settings.Secret // "" forbids deleting
-	PublicURL          string          // where people reach the page; "" is taken from each request
+	SiteTitle string // "" for "Gensyn Nodes"
+
+	Access   nodestore.Access   // nil: nobody can sign in with the form, or act
+	Quieting nodestore.Quieting // nil: alerts cannot be silenced
+	Tokens   Bucket             // ingest's copy of the tokens; nil: tokens that are made let nobody in
+
+	Username, Password settings.Secret // both or none; the password may be a hash
+	AdminToken         settings.Secret // of programs; "" for none
+	OIDC               access.OIDC
+	PublicView         bool // everybody may look, without addresses
+	StatusPage         bool // everybody may see how many nodes are what
+	TrustedProxies     clientaddr.Proxies
+	IngestURL          string // where agents reach ingest; "" is not known, or with AgentHint the page's own
+	PublicURL          string // where people reach the page; "" is taken from each request
 	// AgentHint says that heartbeats are taken at the page's own address, as standalone does: the page of an empty
 	// monitor can then show the whole command that starts an agent.
 	AgentHint bool
@@ -63,6 +75,13 @@ type Service struct {
 	metrics  metrics
 	handler  http.Handler
 
+	password access.Password
+	gate     *access.Gate
+	origins  *http.CrossOriginProtection
+	failures zerolog.Logger   // sampled: strangers must not fill the log
+	provider *access.Provider // nil for none
+	copyNow  chan struct{}    // takes one when ingest could not be told of a token
+
 	mu     sync.Mutex
 	broken error // why the database could not be read last time
 	skew   time.Duration
@@ -76,6 +95,7 @@ func New(o Options) (*Service, error) {
 	if err := checkLogin(o.Username, o.Password); err != nil {
 		return nil, err
 	}
+	o.Store = modestStore{o.Store}
 	if o.SiteTitle == "" {
 		o.SiteTitle = "Gensyn Nodes"
 	}
@@ -91,6 +111,15 @@ func New(o Options) (*Service, error) {
 		return o.Store.Events(ctx, "", limit)
 	})
 	var err error
+	if s.password, err = access.ParsePassword(o.Password); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	if s.origins, err = s.crossOrigin(); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	s.provider = newProvider(o)
+	s.gate, s.copyNow = access.NewGate(o.Now), make(chan struct{}, 1)
+	s.failures = o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second})
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
@@ -109,6 +138,8 @@ func (s *Service) Handler() http.Handler { return s.handler }
 func (s *Service) Run(ctx context.Context) error {
 	var looking sync.WaitGroup
 	looking.Go(func() { s.hub.run(ctx, s.forget) })
+	looking.Go(func() { s.keepTokens(ctx) })
+	looking.Go(func() { s.pruneAccess(ctx) })
 	defer looking.Wait()
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
@@ -166,7 +197,7 @@ func (s *Service) ping(ctx context.Context) error {
 func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	start := s.Now()
 	skew := s.measureSkew(ctx)
-	snap, err := readSnapshot(ctx, s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
+	snap, err := readSnapshot(forAll(ctx), s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
 	if err == nil {
 		snap.skew = skew
 	}

@@ -212,18 +212,15 @@ func (s *Stack) newNotifier(o Options, store nodestore.Store, m prometheus.Regis
 	return notifier.New(opts)
 }
 
-func newWeb(o Options, store nodestore.Reader, b *bus.Bus, m prometheus.Registerer) (*web.Service, error) {
-	return web.New(web.Options{
-		Store: store, Commands: b, Partition: partition,
-		SiteTitle: o.Web.SiteTitle, Username: o.Web.Username, Password: o.Web.Password,
-		AdminToken: o.Web.AdminToken, PublicURL: o.Web.PublicURL, AgentHint: true,
-		Log: o.Log.With().Str("part", "web").Logger(), Metrics: m,
-	})
+func newWeb(o Options, store nodestore.Store, b *bus.Bus, m prometheus.Registerer) (*web.Service, error) {
+	options := o.Web.Options(store, b, o.Log.With().Str("part", "web").Logger(), m)
+	options.Partition, options.AgentHint, options.Tokens = partition, true, b
+	return web.New(options)
 }
 
 func newIngest(o Options, b *bus.Bus, m prometheus.Registerer) (*ingest.Service, error) {
 	return ingest.New(ingest.Options{
-		ID: id, Secret: o.Ingest.SharedSecret, Partition: partition, Bus: b,
+		ID: id, Secret: o.Ingest.SharedSecret, Partition: partition, Bus: b, Tokens: b,
 		TrustedProxies: o.Ingest.TrustedProxies,
 		Log:            o.Log.With().Str("part", "ingest").Logger(), Metrics: m,
 	})

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/agent"
 	"github.com/gensyn-monitor/gensyn-monitor/agent/install"
@@ -82,6 +83,19 @@ func (p program) forget(f flags) int {
 		return p.misuse(err)
 	}
 	fmt.Fprintf(p.stdout, "%s is forgotten; a service that runs hears of it when it is restarted\n", f.name)
+	return succeeded
+}
+
+// healthcheck is what containers ask, without a shell.
+func (p program) healthcheck(f flags) int {
+	cfg, _, err := p.load(f.config)
+	if err != nil {
+		return p.misuse(err)
+	}
+	if err := agent.Healthy(cfg, p.machine(log.New(p.stderr, "", 0)), time.Now()); err != nil {
+		fmt.Fprintf(p.stderr, "gensyn-agent: %v\n", err)
+		return failed
+	}
 	return succeeded
 }
 

@@ -74,6 +74,14 @@ Exit status: 0 when done, 1 when not.`,
 
 Exit status: 0 when it is forgotten, 1 when it is not known, 2 when a setting is not allowed.`,
 	},
+	{
+		name: "healthcheck", flags: "config", brief: "tell whether the monitor accepts the reports of the agent that runs here",
+		text: `For containers. It asks nobody: the agent that runs with these settings notes when a report was accepted.
+
+  --config FILE  read settings from FILE
+
+Exit status: 0 when one was accepted within three intervals and a minute, 1 when not, 2 when a setting is not allowed.`,
+	},
 	{name: "version", brief: "print the version"},
 	{name: "help", argument: "COMMAND", brief: "more about a command"},
 }

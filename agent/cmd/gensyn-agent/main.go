@@ -79,6 +79,8 @@ func (p program) run(ctx context.Context) int {
 		return p.check(ctx, f)
 	case "forget":
 		return p.forget(f)
+	case "healthcheck":
+		return p.healthcheck(f)
 	case "install", "uninstall":
 		return p.install(ctx, f)
 	default:
@@ -225,6 +227,9 @@ func (p program) load(file string) (agent.Config, source, error) {
 	file = cmp.Or(file, defaultFile(p.env))
 	s := source{agent.Source{Environment: p.env, Hostname: os.Hostname}, file}
 	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrPermission) {
+		return agent.Config{}, s, fmt.Errorf("read settings: %w: it holds the token, so do this as root", err)
+	}
 	if err != nil && (asked || !errors.Is(err, fs.ErrNotExist)) {
 		return agent.Config{}, s, fmt.Errorf("read settings: %w", err)
 	}

@@ -22,6 +22,7 @@ var historyChecks = []check{
 	{"incidents can be read page by page", incidentPages},
 	{"an incident says the worst of it", worstOfIncidents},
 	{"an incident whose beginning was pruned is read", prunedIncident},
+	{"of random streams is read what a reference finds", randomHistory},
 }
 
 // at makes an event of a kind at a stamp.

@@ -13,6 +13,7 @@ import (
 var pruneChecks = []check{
 	{"old events are pruned, the oldest first", pruneOld},
 	{"old annotations are pruned, the oldest first", pruneAnnotations},
+	{"annotations beyond what a node may keep are pruned", pruneManyAnnotations},
 	{"deliveries and notifications go with their events", pruneDeliveries},
 	{"what people said, and reminders, are pruned once their incident is over", pruneRest},
 }
@@ -85,6 +86,30 @@ func pruneAnnotations(t *testing.T, d *database) {
 		t.Errorf("pruned %d, want 1", n)
 	}
 	left(5)
+}
+
+// pruneManyAnnotations keeps the newest of a node, however young the others are, and all of the others' nodes.
+func pruneManyAnnotations(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	const more = 7
+	var c node.Changes
+	for at := range node.Stamp(nodestore.MaxAnnotations + more) {
+		c.Annotations = append(c.Annotations, node.Annotation{NodeID: "n", At: at + 1, Status: "UP"})
+	}
+	c.Annotations = append(c.Annotations, node.Annotation{NodeID: "other", At: 1, Status: "UP"})
+	o.commit(t, c)
+	for _, want := range []int{5, more - 5, 0} {
+		n, err := d.Prune(t.Context(), o.Lease, time.Hour, 5)
+		if must(t, err); n != want {
+			t.Errorf("pruned %d, want %d", n, want)
+		}
+	}
+	for id, want := range map[string][2]node.Stamp{"n": {nodestore.MaxAnnotations, more + 1}, "other": {1, 1}} {
+		left, err := d.Annotations(t.Context(), id, 2*nodestore.MaxAnnotations)
+		if must(t, err); node.Stamp(len(left)) != want[0] || left[len(left)-1].At != want[1] {
+			t.Errorf("%s: %d are left, the oldest at %d, want %v", id, len(left), left[len(left)-1].At, want)
+		}
+	}
 }
 
 func pruneDeliveries(t *testing.T, d *database) {

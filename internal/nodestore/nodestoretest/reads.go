@@ -41,6 +41,10 @@ func selectNodes(t *testing.T, d *database) {
 		"by name, Cyrillic":       {nodestore.NodeQuery{Search: "уЗЕЛ"}, "Z"},
 		"by address":              {nodestore.NodeQuery{Search: "db8:"}, "é"},
 		"by meta, a backslash":    {nodestore.NodeQuery{Search: `c:\g`}, "percent%"},
+		"no address, for all":     {nodestore.NodeQuery{Search: "db8:", NoAddresses: true}, ""},
+		"no meta, for all":        {nodestore.NodeQuery{Search: `c:\g`, NoAddresses: true}, ""},
+		"by name, for all":        {nodestore.NodeQuery{Search: "knoten", NoAddresses: true}, "z"},
+		"not ASCII, for all":      {nodestore.NodeQuery{Search: "üBERALL", NoAddresses: true}, "z"},
 		"by reason":               {nodestore.NodeQuery{Search: "PORT_CLOSED"}, "a-lower"},
 		"percent is itself":       {nodestore.NodeQuery{Search: "%"}, "percent%"},
 		"underscore is itself":    {nodestore.NodeQuery{Search: "_"}, "a-lower"},
@@ -155,6 +159,12 @@ func statusCounts(t *testing.T, d *database) {
 		t.Errorf("status %+v, want term %d of the owner at %+v just now", s, o.Term, o.at)
 	}
 	diff(t, "counts", s.Counts, map[node.State]int{node.Up: 3, node.Down: 1, node.Lost: 1, node.Degraded: 1})
+	o.clock.Counts = map[node.State]int{node.Up: 7} // as the fold says, which counted already
+	o.commit(t, node.Changes{})
+	counted, err := d.Status(t.Context(), 0)
+	must(t, err)
+	diff(t, "counts of the fold", counted.Counts, o.clock.Counts)
+	s.CommittedAge = counted.CommittedAge
 	pass(t, d, s.CommittedAge) // the age grows
 	o.commit(t, node.Changes{})
 	later, err := d.Status(t.Context(), 0)

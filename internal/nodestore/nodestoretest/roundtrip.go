@@ -55,10 +55,13 @@ func (f filler) fill(t *testing.T, v reflect.Value, name string, count *int) {
 		for i := range v.NumField() {
 			f.fill(t, v.Field(i), v.Type().Field(i).Name, count)
 		}
-	case reflect.Map: // of counts by status; an empty one is stored as none
+	case reflect.Map: // of counts by a word; an empty one is stored as none
 		if f.yes {
-			m := map[string]int{"401": 412, f.text(name): int(f.number(*count))}
-			v.Set(reflect.ValueOf(m))
+			m := reflect.MakeMap(v.Type())
+			for word, n := range map[string]int{"401": 412, f.text(name): int(f.number(*count))} {
+				m.SetMapIndex(reflect.ValueOf(word).Convert(v.Type().Key()), reflect.ValueOf(n))
+			}
+			v.Set(m)
 		}
 	default:
 		t.Fatalf("%s is of kind %v: teach the test", name, v.Kind())

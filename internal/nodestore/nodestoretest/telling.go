@@ -128,9 +128,13 @@ func movedMessages(t *testing.T, d *database) {
 func succession(t *testing.T, d *database) {
 	o := acquire(t, d, "a")
 	c := join(t, d, "chat")
-	told := o.tell(t, change("told", node.Up, node.Down))
 	c.collect(t)
-	c.tell(t, 11, told)
+	told := []string{
+		o.tell(t, change("over", node.Up, node.Down)), o.tell(t, change("over", node.Down, node.Up)),
+		o.tell(t, change("told", node.Up, node.Down)), o.tell(t, change("held", node.Up, node.Down)),
+	}
+	c.collect(t)
+	c.tell(t, 11, told...)
 	_, err := d.Freeze(t.Context(), c.ChatLease, nodestore.Draft{
 		Text: "sum", Summary: "2026-03-01", Reminders: []nodestore.Reminder{{NodeID: "told", Incident: 5, Nth: 2}},
 	})
@@ -138,10 +142,10 @@ func succession(t *testing.T, d *database) {
 	frozen, err := d.Frozen(t.Context(), c.ChatLease)
 	must(t, err)
 	must(t, d.Told(t.Context(), c.ChatLease, frozen.ID, 12))
-	held := o.tell(t, change("held", node.Up, node.Down))
+	held := o.tell(t, change("held", node.Down, node.Up))
 	c.asked(t, always(nodestore.Choice{Held: nodestore.Silenced}))
 	bound := o.tell(t, change("frozen", node.Up, node.Down))
-	c.collect(t)
+	c.asked(t, always(nodestore.Choice{Mark: nodestore.Flapping}))
 	stands := c.freeze(t, 0, bound)
 	waits := o.tell(t, change("waits", node.Up, node.Down))
 	c.collect(t)
@@ -163,18 +167,31 @@ func succession(t *testing.T, d *database) {
 	must(t, d.Told(t.Context(), next.ChatLease, stands.ID, 1))
 	hs, err := d.Held(t.Context(), next.ChatLease, nodestore.Silenced, "", 0, 0, 9)
 	must(t, err)
-	if len(hs) != 1 || hs[0].ID != held {
+	if len(hs) != 1 || hs[0].ID != held || hs[0].Known != node.Down {
 		t.Errorf("held: %+v", hs)
+	}
+	flapping, err := d.Held(t.Context(), next.ChatLease, nodestore.Flapping, "", o.stamp(), 0, 9)
+	must(t, err)
+	if len(flapping) != 1 || flapping[0].NodeID != "frozen" {
+		t.Errorf("flapping: %+v", flapping)
 	}
 	done, err := d.Summed(t.Context(), next.ChatLease, "2026-03-01")
 	must(t, err)
 	var nth int64
+	var heard bool
 	must(t, d.EachFailing(t.Context(), next.ChatLease, 9, func(f nodestore.Failing) error {
-		nth = f.Nth
+		nth, heard = f.Nth, !f.Told.IsZero()
 		return nil
 	}))
-	if !done || nth != 2 {
-		t.Errorf("summed up: %v, reminded %d times", done, nth)
+	if !done || nth != 2 || !heard {
+		t.Errorf("summed up: %v, reminded %d times, heard of it %v", done, nth, heard)
+	}
+	over, err := d.Tellings(t.Context(), "over", 9)
+	must(t, err)
+	for _, a := range over {
+		if a.Chat != "chat" || a.At.IsZero() {
+			t.Errorf("the record of what is over: %+v", a)
+		}
 	}
 	wantErr(t, "whoever told the old one", d.RenewChat(t.Context(), c.ChatLease, long), nodestore.ErrFenced)
 	leases, err := d.ChatLeases(t.Context())

@@ -326,3 +326,27 @@ func BenchmarkCommit(b *testing.B) {
 	defer s.Close()
 	nodestoretest.BenchmarkCommit(b, s)
 }
+
+func BenchmarkReads(b *testing.B) {
+	url := postgrestest.Shared(b).NewDatabase(b)
+	s, err := Open(b.Context(), url, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.BenchmarkReads(b, s, func() {
+		if _, err := s.(*store).pool.Exec(b.Context(), "VACUUM ANALYZE"); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkCommits(b *testing.B) {
+	url := postgrestest.Shared(b).NewDatabase(b)
+	s, err := Open(b.Context(), url, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.Commits(b, s)
+}

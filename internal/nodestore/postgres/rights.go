@@ -14,11 +14,12 @@ const (
 
 const (
 	reads  = "SELECT"
+	adds   = "SELECT, INSERT, UPDATE"
 	writes = "SELECT, INSERT, UPDATE, DELETE"
 )
 
 // rights are what the roles may do with each table; nothing where they are not named. Only the evaluator changes nodes
-// and events, only the notifier what it tells people; web reads.
+// and events, only the notifier what it tells people; web reads, and writes what people do at the page.
 var rights = map[string]map[string]string{
 	"schema_version": {RoleNotifier: reads, RoleWeb: reads},
 	"partitions":     {RoleNotifier: reads, RoleWeb: reads},
@@ -32,12 +33,17 @@ var rights = map[string]map[string]string{
 	"cursors":          {RoleNotifier: writes, RoleWeb: reads},
 	"notifications":    {RoleNotifier: writes, RoleWeb: reads},
 	"deliveries":       {RoleNotifier: writes, RoleWeb: reads},
-	"silences":         {RoleNotifier: writes, RoleWeb: reads},
-	"acknowledgements": {RoleNotifier: writes, RoleWeb: reads},
+	"silences":         {RoleNotifier: writes, RoleWeb: adds},
+	"acknowledgements": {RoleNotifier: writes, RoleWeb: adds},
 	"flaps":            {RoleNotifier: writes, RoleWeb: reads},
 	"reminders":        {RoleNotifier: writes, RoleWeb: reads},
 	"summaries":        {RoleNotifier: writes, RoleWeb: reads},
 	"bots":             {RoleNotifier: writes},
+
+	"sessions": {RoleWeb: writes},
+	"tokens":   {RoleWeb: writes},
+	"notes":    {RoleWeb: writes},
+	"actions":  {RoleWeb: writes},
 }
 
 // rightsLock is an advisory lock: two programs that start together must not change the same table's rights at once.

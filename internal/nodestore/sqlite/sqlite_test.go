@@ -234,3 +234,21 @@ func BenchmarkCommit(b *testing.B) {
 	defer s.Close()
 	nodestoretest.BenchmarkCommit(b, s)
 }
+
+func BenchmarkReads(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "monitor.db"), time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.BenchmarkReads(b, s, func() {})
+}
+
+func BenchmarkCommits(b *testing.B) {
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "monitor.db"), time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	nodestoretest.Commits(b, s)
+}

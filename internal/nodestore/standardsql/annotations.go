@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
 // AnnotationColumns are the columns of the table annotations but for found, in the order of AnnotationValues.
@@ -37,10 +38,20 @@ func (s Store) Annotations(ctx context.Context, nodeID string, limit int) (out [
 	return out, nil
 }
 
-// pruneAnnotations deletes at most limit of those found more than age ago and returns how many.
+// pruneAnnotations deletes at most limit of those found more than age ago, and at most limit of those that their node has
+// newer ones of than it may keep. It returns how many, whichever are more.
 func pruneAnnotations(ctx context.Context, tx session, partition int, age time.Duration, limit int) (int, error) {
-	n, err := tx.exec(ctx, `DELETE FROM annotations WHERE (node_id, at, status) IN
+	old, err := tx.exec(ctx, `DELETE FROM annotations WHERE (node_id, at, status) IN
 		(SELECT node_id, at, status FROM annotations WHERE partition = $1 AND found < {now} - $2
 		ORDER BY found LIMIT $3)`, partition, int64(age), limit)
-	return int(n), err
+	if err != nil {
+		return 0, err
+	}
+	many, err := tx.exec(ctx, `DELETE FROM annotations WHERE (node_id, at, status) IN
+		(SELECT node_id, at, status FROM
+			(SELECT node_id, at, status, row_number() OVER (PARTITION BY node_id ORDER BY at DESC, status DESC) AS place
+			FROM annotations WHERE node_id IN
+				(SELECT node_id FROM annotations WHERE partition = $1 GROUP BY node_id HAVING count(*) > $2)) AS placed
+		WHERE place > $2 LIMIT $3)`, partition, nodestore.MaxAnnotations, limit)
+	return int(max(old, many)), err
 }

@@ -2,7 +2,9 @@ package standardsql
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -30,25 +32,49 @@ func (s Store) Transitions(ctx context.Context, nodeIDs []string, since node.Sta
 	return out, nil
 }
 
-// transitions reads from the last event before since on, in the order of the stream: stamps may step back.
+// transitions reads from the last event before since on, in the order of the stream: stamps may step back. Both queries
+// read the index events_of_node alone.
 func (s session) transitions(ctx context.Context, ids []any, since node.Stamp, out map[string][]node.Event) error {
-	query := `WITH wanted AS (SELECT v.column1 AS id, (SELECT p.id FROM events p
-			WHERE p.node_id = v.column1 AND p.kind IN ` + changing + ` AND p.at < $1
-			ORDER BY p.partition DESC, p.epoch DESC, p.seq DESC, p.ordinal DESC LIMIT 1) AS before
-			FROM (VALUES ` + rows(2, len(ids)) + `) v)
-		SELECT e.node_id, e.partition, e.epoch, e.seq, e.ordinal, e.kind, e.from_state, e.to_state, e.at
-		FROM wanted w LEFT JOIN events b ON b.id = w.before JOIN events e ON e.node_id = w.id
-			AND (e.partition, e.epoch, e.seq, e.ordinal) >=
-				(COALESCE(b.partition, -1), COALESCE(b.epoch, -1), COALESCE(b.seq, -1), COALESCE(b.ordinal, -1))
-		WHERE e.kind IN ` + changing + ` ORDER BY e.node_id, e.partition, e.epoch, e.seq, e.ordinal`
-	return s.each(ctx, query, append([]any{int64(since)}, ids...), func(scan func(...any) error) (bool, error) {
-		var e node.Event
-		var seq int64
-		err := scan(&e.NodeID, &e.ID.Partition, &e.ID.Epoch, &seq, &e.ID.Ordinal, &e.Kind, &e.From, &e.To, &e.At)
-		e.ID.Seq = uint64(seq)
-		out[e.NodeID] = append(out[e.NodeID], e)
-		return true, err
-	})
+	bounds, err := s.lastBefore(ctx, ids, since)
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, `SELECT e.node_id, e.partition, e.epoch, e.seq, e.ordinal, e.kind, e.from_state, e.to_state, e.at
+		FROM (VALUES `+boundRows(len(ids))+`) v JOIN events e ON e.node_id = v.column1
+			AND (e.partition, e.epoch, e.seq, e.ordinal) >= (v.column2, v.column3, v.column4, v.column5)
+		WHERE e.kind IN `+changing+` ORDER BY e.node_id, e.partition, e.epoch, e.seq, e.ordinal`, bounds,
+		func(scan func(...any) error) (bool, error) {
+			var e node.Event
+			var seq int64
+			err := scan(&e.NodeID, &e.ID.Partition, &e.ID.Epoch, &seq, &e.ID.Ordinal, &e.Kind, &e.From, &e.To, &e.At)
+			e.ID.Seq = uint64(seq)
+			out[e.NodeID] = append(out[e.NodeID], e)
+			return true, err
+		})
+}
+
+// lastBefore returns, for each id, the id and the place in the stream of the node's last event before since, or a place
+// before all.
+func (s session) lastBefore(ctx context.Context, ids []any, since node.Stamp) (bounds []any, err error) {
+	err = s.each(ctx, `SELECT v.column1, COALESCE((SELECT p.epoch || ':' || p.partition || ':' || p.seq || ':' || p.ordinal
+			FROM events p WHERE p.node_id = v.column1 AND p.kind IN `+changing+` AND p.at < $1
+			ORDER BY p.partition DESC, p.epoch DESC, p.seq DESC, p.ordinal DESC LIMIT 1), '')
+		FROM (VALUES `+rows(2, len(ids))+`) v`, append([]any{int64(since)}, ids...),
+		func(scan func(...any) error) (bool, error) {
+			var id, place string
+			if err := scan(&id, &place); err != nil {
+				return false, err
+			}
+			at := node.EventID{Partition: -1}
+			if place != "" {
+				if at, err = node.ParseEventID(place); err != nil {
+					return false, err
+				}
+			}
+			bounds = append(bounds, id, at.Partition, at.Epoch, int64(at.Seq), at.Ordinal)
+			return true, nil
+		})
+	return bounds, err
 }
 
 // withoutEvents stands in for the events of nodes that did not change for as long as events are kept.
@@ -104,12 +130,26 @@ func texts(values []string) []any {
 
 // rows is "($first),($first+1),…", n of them.
 func rows(first, n int) string {
-	out := make([]byte, 0, 8*n)
+	var b strings.Builder
 	for i := range n {
 		if i > 0 {
-			out = append(out, ',')
+			b.WriteByte(',')
 		}
-		out = append(append(append(out, '('), placeholders(first+i, 1)...), ')')
+		fmt.Fprintf(&b, "($%d)", first+i)
 	}
-	return string(out)
+	return b.String()
+}
+
+// boundRows are n rows of an id and a place in the stream. The first has the types.
+func boundRows(n int) string {
+	var b strings.Builder
+	for i := range n {
+		at := 5 * i
+		if i == 0 {
+			b.WriteString("($1, CAST($2 AS bigint), CAST($3 AS bigint), CAST($4 AS bigint), CAST($5 AS bigint))")
+			continue
+		}
+		fmt.Fprintf(&b, ",($%d, $%d, $%d, $%d, $%d)", at+1, at+2, at+3, at+4, at+5)
+	}
+	return b.String()
 }

@@ -3,6 +3,7 @@ package standardsql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,8 +83,8 @@ func selectNodes(q nodestore.NodeQuery) (selection, error) {
 	if q.ID != "" {
 		sel.where("id = " + sel.arg(q.ID))
 	}
-	sel.states(q.States)
-	sel.search(q.Search)
+	sel.states(q)
+	sel.search(q.Search, q.NoAddresses)
 	if err := sel.order(q); err != nil {
 		return sel, err
 	}
@@ -93,26 +94,31 @@ func selectNodes(q nodestore.NodeQuery) (selection, error) {
 	return sel, nil
 }
 
-// states asks by rank, as there is an index on it. Of unknown states it does not say which.
-func (s *selection) states(states []node.State) {
-	if len(states) == 0 {
+// states asks for the states by rank where the index on it helps: where it has the order, too, or where few nodes are
+// likely to be in them, which are quickly put in another order. Of unknown states a rank does not say which.
+func (s *selection) states(q nodestore.NodeQuery) {
+	if len(q.States) == 0 {
 		return
 	}
+	common := slices.Contains(q.States, node.Up)
+	ordered := q.Order == nodestore.OrderWorst || len(q.States) == 1 && (q.Order == nodestore.OrderID || q.Order == "")
 	unknown := false
-	ranks := make([]string, 0, len(states))
-	for _, state := range states {
+	var names, ranks []string
+	for _, state := range q.States {
 		r := nodestore.Rank(state)
 		ranks = append(ranks, strconv.Itoa(r))
 		unknown = unknown || r == 0
 	}
-	s.where(rank + " IN (" + strings.Join(ranks, ",") + ")")
-	if unknown {
-		names := make([]string, 0, len(states))
-		for _, state := range states {
-			names = append(names, s.arg(string(state)))
+	if ordered || !common {
+		s.where(rank + " IN (" + strings.Join(ranks, ",") + ")")
+		if !unknown {
+			return
 		}
-		s.where("state IN (" + strings.Join(names, ",") + ")")
 	}
+	for _, state := range q.States {
+		names = append(names, s.arg(string(state)))
+	}
+	s.where("state IN (" + strings.Join(names, ",") + ")")
 }
 
 func (s *selection) order(q nodestore.NodeQuery) error {

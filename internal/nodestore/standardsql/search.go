@@ -2,6 +2,8 @@ package standardsql
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
@@ -17,16 +19,45 @@ const searched = `lower(id || '
 ' || meta || '
 ' || reason)`
 
+// searchedByAll is what everybody may search.
+const searchedByAll = `lower(id || '
+' || name || '
+' || reason)`
+
 // search looks for a text. One of ASCII is left to the database; of others only matches knows upper and lower case, as
-// both engines must agree on it.
-func (s *selection) search(search string) {
+// both engines must agree on it, and the database finds what has the first of their letters at all.
+func (s *selection) search(search string, noAddresses bool) {
 	want := strings.ToLower(Clean(search))
+	in := searched
+	if noAddresses {
+		in = searchedByAll
+	}
 	switch {
 	case want == "":
 	case sought(want):
-		s.where(searched + " LIKE " + s.arg("%"+likeEscaper.Replace(want)+"%") + " ESCAPE '!'")
+		s.where(in + " LIKE " + s.arg("%"+likeEscaper.Replace(want)+"%") + " ESCAPE '!'")
 	default:
-		s.matches = matcher(want)
+		s.matches = matcher(want, noAddresses)
+		s.letters(in, want)
+	}
+}
+
+// letters asks for texts with the first few letters beyond ASCII of want, in whatever case.
+func (s *selection) letters(in, want string) {
+	const most = 3
+	n := 0
+	for _, r := range want {
+		if r < 0x80 || r == utf8.RuneError {
+			continue
+		}
+		if n++; n > most {
+			return
+		}
+		forms := []string{in + " LIKE " + s.arg("%"+string(r)+"%")}
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			forms = append(forms, in+" LIKE "+s.arg("%"+string(f)+"%"))
+		}
+		s.where("(" + strings.Join(forms, " OR ") + ")")
 	}
 }
 
@@ -37,9 +68,13 @@ func sought(want string) bool {
 	return len(want) <= maxSought && strings.IndexFunc(want, func(r rune) bool { return r == '\n' || r >= 0x80 }) < 0
 }
 
-func matcher(want string) func(n *node.Node) bool {
+func matcher(want string, noAddresses bool) func(n *node.Node) bool {
 	return func(n *node.Node) bool {
-		for _, s := range [...]string{n.ID, n.Name, n.IP, n.Meta, n.Reason} {
+		in := []string{n.ID, n.Name, n.Reason}
+		if !noAddresses {
+			in = append(in, n.IP, n.Meta)
+		}
+		for _, s := range in {
 			if strings.Contains(strings.ToLower(s), want) {
 				return true
 			}

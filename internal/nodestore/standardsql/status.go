@@ -19,8 +19,10 @@ func (s Store) Status(ctx context.Context, partition int) (out nodestore.Status,
 		out = nodestore.Status{
 			Clock: row.clock, Owner: row.owner, Term: row.term, CommittedAge: row.age.Abs(),
 		}
-		if out.Counts, err = countNodes(ctx, tx, partition); err != nil {
-			return err
+		if out.Counts = row.clock.Counts; out.Counts == nil {
+			if out.Counts, err = countNodes(ctx, tx, partition); err != nil {
+				return err
+			}
 		}
 		out.Chats, err = readChats(ctx, tx)
 		return err

@@ -2,6 +2,16 @@ package standardsql
 
 import "context"
 
+// succeedFailures gives to chat $1 the deliveries of failures that chat $2 was told and whose end it was not: their ends
+// and reminders go on from them. They stay in their notifications.
+const succeedFailures = `UPDATE deliveries SET chat = $1 WHERE chat = $2 AND event_id IN (SELECT f.id FROM events f
+	WHERE f.kind IN ('changed', 'joined') AND f.to_state NOT IN ('up', '')
+		AND f.node_id IN (SELECT n.id FROM nodes n WHERE n.state <> 'up'
+			UNION SELECT w.node_id FROM deliveries w WHERE w.chat = $1 AND w.notification IS NULL)
+		AND NOT EXISTS (SELECT 1 FROM events b JOIN deliveries bd ON bd.chat = $2 AND bd.event_id = b.id AND bd.notification IS NOT NULL
+			WHERE b.node_id = f.node_id AND b.partition = f.partition AND b.to_state IN ('up', '')
+				AND (b.epoch, b.seq, b.ordinal) > (f.epoch, f.seq, f.ordinal)))`
+
 // succeed gives to a new chat, if another one moved there, what that one was not told yet and where it stood: people
 // put the new id into the configuration, and must neither miss anything nor hear it again. The other one is retired.
 func (s session) succeed(ctx context.Context, chat string) (from cursor, ok bool, err error) {
@@ -17,6 +27,7 @@ func (s session) succeed(ctx context.Context, chat string) (from cursor, ok bool
 		// The term grows, so that whoever still tells the old one is fenced.
 		`UPDATE chats SET term = term + 1, expires_at = 0, retired_at = {now} WHERE chat = $2 AND chat <> $1`,
 		`UPDATE deliveries SET chat = $1 WHERE chat = $2 AND notification IS NULL AND untold = ''`,
+		succeedFailures,
 		`UPDATE deliveries SET chat = $1 WHERE chat = $2 AND notification IN
 			(SELECT id FROM notifications WHERE chat = $2 AND told_at IS NULL)`,
 		`UPDATE notifications SET chat = $1 WHERE chat = $2 AND told_at IS NULL`,

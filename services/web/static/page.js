@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const every = 15000; // milliseconds between two refreshes when nothing happens
-  const least = 500; // between two refreshes, whatever happens
+  const least = 250; // between two refreshes, whatever happens
   const patience = 8000; // for one answer
   const quiet = 10000; // hidden for so long, a page listens no more
   const { root, now, units: words } = document.body.dataset;
@@ -134,6 +134,8 @@
       const part = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
       if (asked !== location.href) {
         again = true; // the search went on meanwhile
+      } else if (answer.status === 401) {
+        location.reload(); // the session is over: the monitor asks to sign in
       } else if (part && answer.status !== 503) {
         skew = Number(answer.headers.get("X-Monitor-Now")) - Date.now();
         accept(part);

@@ -43,7 +43,7 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 
 	registry := telemetry.NewRegistry()
 	service, err := ingest.New(ingest.Options{
-		ID: id, Secret: cfg.SharedSecret, Partition: partition, Bus: nats,
+		ID: id, Secret: cfg.SharedSecret, Partition: partition, Bus: nats, Tokens: nats,
 		TrustedProxies: cfg.TrustedProxies, Log: log, Metrics: registry,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web"
 )
 
 // lateStore is a store that may not be there yet: until it is, every call answers ErrUnavailable at once.
@@ -19,7 +20,7 @@ type lateStore struct {
 	store atomic.Pointer[nodestore.Store]
 }
 
-var _ nodestore.Reader = (*lateStore)(nil)
+var _ web.Store = (*lateStore)(nil)
 
 // run opens the store, however long that takes, and closes it when ctx ends.
 func (l *lateStore) run(ctx context.Context, log zerolog.Logger) error {
@@ -36,7 +37,7 @@ func (l *lateStore) run(ctx context.Context, log zerolog.Logger) error {
 	return nil
 }
 
-func (l *lateStore) get() (nodestore.Reader, error) {
+func (l *lateStore) get() (nodestore.Store, error) {
 	if s := l.store.Load(); s != nil {
 		return *s, nil
 	}

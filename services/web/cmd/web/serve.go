@@ -36,7 +36,7 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 
 	registry, store := telemetry.NewRegistry(), &lateStore{open: open}
 	options := cfg.Options(store, nats, log, registry)
-	options.Clock = nats.Clock
+	options.Clock, options.Tokens = nats.Clock, nats
 	service, err := web.New(options)
 	if err != nil {
 		return err

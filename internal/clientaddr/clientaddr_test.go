@@ -1,6 +1,7 @@
-package ingest
+package clientaddr
 
 import (
+	"crypto/tls"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
@@ -11,7 +12,7 @@ func TestPeer(t *testing.T) {
 	if err := proxies.UnmarshalText([]byte("10.0.0.0/8, 2001:db8::1")); err != nil {
 		t.Fatal(err)
 	}
-	d := newDoor(testSecret, proxies)
+
 	tests := []struct {
 		name, remote string
 		forwarded    []string
@@ -34,13 +35,13 @@ func TestPeer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := httptest.NewRequest("POST", Path, nil)
+			r := httptest.NewRequest("POST", "/", nil)
 			r.RemoteAddr = tt.remote
 			for _, f := range tt.forwarded {
 				r.Header.Add("X-Forwarded-For", f)
 			}
 			r.Header.Set("X-Real-IP", "203.0.113.1")
-			if got := d.peer(r).String(); got != tt.want {
+			if got := proxies.Of(r).String(); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
@@ -48,9 +49,34 @@ func TestPeer(t *testing.T) {
 }
 
 func TestOriginOfIPv6IsItsNetwork(t *testing.T) {
-	a, b := origin(netip.MustParseAddr("2001:db8::1")), origin(netip.MustParseAddr("2001:db8::ffff:1"))
-	c := origin(netip.MustParseAddr("2001:db8:0:1::1"))
+	a, b := Origin(netip.MustParseAddr("2001:db8::1")), Origin(netip.MustParseAddr("2001:db8::ffff:1"))
+	c := Origin(netip.MustParseAddr("2001:db8:0:1::1"))
 	if a != b || a == c {
 		t.Errorf("%s, %s, %s", a, b, c)
+	}
+}
+
+func TestHTTPSIsBelievedOfTrustedProxiesAlone(t *testing.T) {
+	var proxies Proxies
+	if err := proxies.UnmarshalText([]byte("10.0.0.0/8")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		remote, proto string
+		tls, want     bool
+	}{
+		{"10.0.0.1:5", "https", false, true}, {"10.0.0.1:5", "HTTPS", false, true}, {"10.0.0.1:5", "http", false, false},
+		{"10.0.0.1:5", "", false, false}, {"192.0.2.1:5", "https", false, false}, {"192.0.2.1:5", "", true, true},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		if r.RemoteAddr = tt.remote; tt.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if tt.proto != "" {
+			r.Header.Set("X-Forwarded-Proto", tt.proto)
+		}
+		if got := proxies.HTTPS(r); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
 	}
 }

@@ -1,0 +1,138 @@
+package access
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/limiter"
+)
+
+// The limits of failed attempts. They are each process's own.
+const (
+	failuresAtOnce = 10 // of one address, then one each failuresEach
+	failuresEach   = 6 * time.Second
+	failureAddrs   = 10_000 // addresses remembered
+	allAtOnce      = 100    // of all addresses together, then one each allEach
+	allEach        = time.Second
+	maxKnown       = 1000 // addresses with what was right there
+	maxChecks      = 2    // at the same time: each may take tens of megabytes
+)
+
+// Gate limits guessing. While an address, or all together, have no attempt left, nothing is compared: right and wrong
+// are refused alike. What was right is remembered for the address that it came from, so that a browser which sends its
+// password with every request costs nothing, and strangers who use up the attempts of all do not keep out who was in
+// before.
+type Gate struct {
+	now      func() time.Time
+	key      []byte
+	ofOne    *limiter.Limiter[netip.Addr]
+	ofAll    *limiter.Limiter[struct{}]
+	checking chan struct{}
+
+	mu    sync.Mutex
+	known map[known]time.Time // when it was last used
+}
+
+// known is what was right, and where. The credential itself is not kept.
+type known struct {
+	from netip.Addr
+	mac  [sha256.Size]byte
+}
+
+// NewGate makes a gate. now is the clock.
+func NewGate(now func() time.Time) *Gate {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	return &Gate{
+		now: now, key: key,
+		ofOne:    limiter.New[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, now),
+		ofAll:    limiter.New[struct{}](allAtOnce, allEach, 0, now),
+		checking: make(chan struct{}, maxChecks),
+		known:    make(map[known]time.Time),
+	}
+}
+
+// Try reports whether a credential is right, by calling right unless it is known. wait is for how long the client must
+// not try again; 0 when it may.
+func (g *Gate) Try(from netip.Addr, credential string, right func() bool) (ok bool, wait time.Duration) {
+	from = clientaddr.Origin(from)
+	if wait := g.ofOne.Wait(from); wait > 0 {
+		return false, wait
+	}
+	k := known{from, g.mac(credential)}
+	if g.remembers(k) {
+		return true, 0
+	}
+	if wait := g.ofOne.Take(from); wait > 0 {
+		return false, wait
+	}
+	counted := !g.was(from)
+	if counted {
+		if wait := g.ofAll.Take(struct{}{}); wait > 0 {
+			g.ofOne.GiveBack(from)
+			return false, wait
+		}
+	}
+	g.checking <- struct{}{}
+	ok = right()
+	<-g.checking
+	if !ok {
+		return false, 0
+	}
+	g.ofOne.GiveBack(from)
+	if counted {
+		g.ofAll.GiveBack(struct{}{})
+	}
+	g.remember(k)
+	return true, 0
+}
+
+func (g *Gate) mac(credential string) (sum [sha256.Size]byte) {
+	h := hmac.New(sha256.New, g.key)
+	h.Write([]byte(credential))
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func (g *Gate) remembers(k known) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, ok := g.known[k]
+	if ok {
+		g.known[k] = g.now()
+	}
+	return ok
+}
+
+// was reports whether anything was right at the address.
+func (g *Gate) was(from netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for k := range g.known {
+		if k.from == from {
+			return true
+		}
+	}
+	return false
+}
+
+// remember keeps a credential, in the place of the one used longest ago when there are too many.
+func (g *Gate) remember(k known) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.known) >= maxKnown {
+		var oldest known
+		var at time.Time
+		for o, used := range g.known {
+			if at.IsZero() || used.Before(at) {
+				oldest, at = o, used
+			}
+		}
+		delete(g.known, oldest)
+	}
+	g.known[k] = g.now()
+}
