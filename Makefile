@@ -95,7 +95,7 @@ rules: bin/promtool ## alert rules: read, and tried on made-up worlds; the dashb
 	go run ./e2e/cmd/panels deploy/grafana/dashboard.json | bin/promtool check rules --lint=none /dev/stdin
 
 packages: bin/nfpm ## .deb and .rpm of standalone and the agent into build/packages: make packages VERSION=1.2.3
-	deploy/systemd/packages/build.sh $(or $(VERSION),0.0.0) build/packages
+	deploy/systemd/packages/build.sh $(VERSION:dev=0.0.0) build/packages
 
 e2e-systemd: packages ## installs the packages under a real systemd and tries what its README says; needs root
 	deploy/systemd/e2e.sh build/packages

@@ -1,8 +1,8 @@
 package web
 
 import (
-	"bytes"
 	"context"
+	"html/template"
 	"math"
 	"net/http"
 	"strconv"
@@ -11,34 +11,33 @@ import (
 
 // accessFrame is what every page about access needs.
 type accessFrame struct {
-	W         *words
-	A         *accessWords
-	SiteTitle string
-	Title     string
-	Assets    assets
-	Root      string // from this page to the root, ./ or ../
-	Viewer    Viewer
-	Done      string // what was just done, in words
+	frame
+	Heading string
 }
 
-// accessFrame makes the frame of a page. done is a word of Done in accessWords, or "".
-func (s *Service) accessFrame(r *http.Request, title string) accessFrame {
-	f := accessFrame{
-		W: language(r), A: accessWordsFor(r), SiteTitle: s.SiteTitle, Title: title, Assets: s.assets,
-		Root: root(r), Viewer: viewer(r),
-	}
-	f.Done = f.A.Done[r.URL.Query().Get("done")]
-	return f
+// around is the frame itself.
+func (f accessFrame) around() frame { return f.frame }
+
+// accessFrame makes the frame of a page. nav is its entry in the navigation, or "".
+func (s *Service) accessFrame(r *http.Request, nav, heading string) accessFrame {
+	f := s.frame(r, language(r), page{nav: nav, title: heading}, s.Now())
+	f.Still = true
+	return accessFrame{f, heading}
 }
 
 // accessPage answers one of the pages about access.
-func (s *Service) accessPage(w http.ResponseWriter, status int, name string, data any) {
-	var b bytes.Buffer
-	if err := s.pages.ExecuteTemplate(&b, name, data); err != nil {
+func (s *Service) accessPage(w http.ResponseWriter, status int, name string, data interface{ around() frame }) {
+	body, err := s.render(name, data)
+	f := data.around()
+	f.Live = template.HTML(body) //nolint:gosec // made by the templates, escaped there
+	if err == nil {
+		body, err = s.render("page.html", f)
+	}
+	if err != nil {
 		s.failed(w, err)
 		return
 	}
-	html(w, status, b.Bytes())
+	html(w, status, body)
 }
 
 // retryAfter is a time as the header says it, in whole seconds.

@@ -35,6 +35,8 @@ func (s *Service) postForm(w http.ResponseWriter, r *http.Request) {
 		s.refused(w, r, x, next)
 		return
 	}
+	s.forget()
+	s.hub.tell([]*message{resetMessage}) // open pages show it at once
 	if made, ok := x.answer.(tokenAnswer); ok {
 		s.showToken(w, r, made)
 		return
@@ -93,7 +95,7 @@ func (s *Service) refused(w http.ResponseWriter, r *http.Request, x result, next
 	if x.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "2")
 	}
-	f := s.accessFrame(r, accessWordsFor(r).NotDone)
+	f := s.accessFrame(r, "", accessWordsFor(r).NotDone)
 	s.accessPage(w, x.status, "refused.html", refusedData{f, f.A.problem(x.detail), f.Root + strings.TrimLeft(next, `/\`)})
 }
 
@@ -129,7 +131,7 @@ func (s *Service) getAudit(w http.ResponseWriter, r *http.Request) {
 		s.refused(w, r, noDatabase, "audit")
 		return
 	}
-	d := auditData{accessFrame: s.accessFrame(r, accessWordsFor(r).Audit), NodeID: q.NodeID}
+	d := auditData{accessFrame: s.accessFrame(r, "audit", accessWordsFor(r).Audit), NodeID: q.NodeID}
 	if len(all) > auditRows {
 		all = all[:auditRows]
 		v := url.Values{"before": {strconv.FormatInt(all[auditRows-1].ID, 10)}}

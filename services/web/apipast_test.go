@@ -243,7 +243,7 @@ func TestStats(t *testing.T) {
 // TestTheAPIIsDescribed: of every operation in the document a good answer was held against it.
 func TestTheAPIIsDescribed(t *testing.T) {
 	s, _, _ := lived(t)
-	for _, target := range []string{"/api/nodes", "/api/nodes/alpha?samples=24h", "/api/incidents", "/api/stats", openAPIPath} {
+	for _, target := range []string{"/api/nodes", "/api/nodes/alpha?samples=24h", "/api/incidents", "/api/stats", openAPIPath, "/badge.svg", "/badge/b/ra%20vo.svg"} {
 		wantStatus(t, do(s, "GET", target), http.StatusOK)
 	}
 	a := newActed(t)

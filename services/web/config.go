@@ -23,6 +23,7 @@ type Config struct {
 	PublicURL      string             `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
 	IngestURL      string             `envconfig:"INGEST_URL" desc:"where agents reach ingest, for the lines that install them, like https://nodes.example.org; standalone: the page's own address"`
 	PublicView     bool               `envconfig:"PUBLIC_VIEW" allowed:"true or false" desc:"true: everybody may look, without the nodes' addresses; acting needs signing in"`
+	StatusPage     bool               `envconfig:"STATUS_PAGE" allowed:"true or false" desc:"true: everybody may see /status and /badge.svg, which say how many nodes are up and name none"`
 	TrustedProxies clientaddr.Proxies `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"`
 	OIDCIssuer     string             `envconfig:"OIDC_ISSUER" desc:"OpenID provider that people sign in with, like https://accounts.google.com; it must send them back to PUBLIC_URL/sign-in/oidc/callback"`
 	OIDCClientID   string             `envconfig:"OIDC_CLIENT_ID" desc:"of the monitor, at the OpenID provider"`
@@ -89,7 +90,7 @@ func (c Config) Options(store Store, commands Commands, log zerolog.Logger, m pr
 	return Options{
 		Store: store, Access: store, Quieting: store, Commands: commands, SiteTitle: c.SiteTitle,
 		Username: c.Username, Password: c.Password, AdminToken: c.AdminToken, PublicURL: c.PublicURL, IngestURL: c.IngestURL,
-		PublicView: c.PublicView, TrustedProxies: c.TrustedProxies,
+		PublicView: c.PublicView, StatusPage: c.StatusPage, TrustedProxies: c.TrustedProxies,
 		OIDC: access.OIDC{
 			Issuer: c.OIDCIssuer, ClientID: c.OIDCClientID, ClientSecret: c.OIDCSecret, Allowed: c.OIDCAllowed,
 		},

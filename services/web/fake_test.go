@@ -126,7 +126,7 @@ func selectFake(nodes []node.Node, q nodestore.NodeQuery) (out []node.Node, err 
 		case q.ID != "" && n.ID != q.ID:
 		case len(q.States) > 0 && !slices.Contains(q.States, n.State):
 		case q.After != "" && compare(rank(n), n.ID, after, id) <= 0:
-		case !slices.ContainsFunc([]string{n.ID, n.Name, n.IP, n.Meta, n.Reason}, func(s string) bool {
+		case !slices.ContainsFunc(searchable(n, q.NoAddresses), func(s string) bool {
 			return strings.Contains(strings.ToLower(s), strings.ToLower(q.Search))
 		}):
 		default:
@@ -138,6 +138,13 @@ func selectFake(nodes []node.Node, q nodestore.NodeQuery) (out []node.Node, err 
 		out = out[:q.Limit]
 	}
 	return out, nil
+}
+
+func searchable(n *node.Node, noAddresses bool) []string {
+	if noAddresses {
+		return []string{n.ID, n.Name, n.Reason}
+	}
+	return []string{n.ID, n.Name, n.Reason, n.IP, n.Meta}
 }
 
 // fakePast is what a fake store knows of the past.

@@ -64,6 +64,14 @@ type frame struct {
 	OtherLang    string // link to this page in the other language
 	Above, Below template.HTML
 	Live         template.HTML
+
+	A       *accessWords
+	Viewer  Viewer
+	SignIn  string // link to sign in and come back, "" where that makes no sense
+	SignOut bool   // there is a session to end
+	Done    string // what was just done, in words
+	Still   bool   // nothing on the page changes by itself
+	Forms   bool   // something is written here: loading it anew would lose it
 }
 
 // navEntry is one entry of the navigation.
@@ -86,8 +94,9 @@ type liveFrame struct {
 // show answers a page, or its live part alone.
 func (s *Service) show(w http.ResponseWriter, r *http.Request, p page) {
 	words := s.chooseLanguage(w, r)
-	key := strings.Join([]string{p.live, words.Lang, root(r), p.key, strconv.FormatBool(viewer(r).Addresses)}, "\x00")
-	part, err := s.cache.get(r.Context(), key, func(ctx context.Context) *renderedPart { return s.renderPart(ctx, words, root(r), p) })
+	v := viewer(r)
+	key := strings.Join([]string{p.live, words.Lang, root(r), p.key, strconv.FormatBool(v.Addresses), strconv.FormatBool(v.SignedIn)}, "\x00")
+	part, err := s.cache.get(r.Context(), key, func(ctx context.Context) *renderedPart { return s.renderPart(ctx, words, v, root(r), p) })
 	if err != nil {
 		return // the viewer left
 	}
@@ -105,6 +114,7 @@ func (s *Service) show(w http.ResponseWriter, r *http.Request, p page) {
 		return
 	}
 	f := s.frame(r, words, p, now)
+	f.Forms = p.below != ""
 	f.Live = template.HTML(part.body) //nolint:gosec // made by the templates, escaped there
 	body, err := s.render("page.html", f)
 	if err != nil {
@@ -119,13 +129,34 @@ func (s *Service) frame(r *http.Request, w *words, p page, now time.Time) frame 
 		W: w, SiteTitle: s.SiteTitle, Title: s.title(p), Assets: s.assets, Root: root(r),
 		Now: now.UnixMilli(), Clock: now.UTC().Format("15:04:05 UTC"), OtherLang: inLanguage(r, w.OtherLang),
 	}
-	for _, n := range []navEntry{{"nodes", w.Nodes, "", false}, {"incidents", w.Incidents, "incidents", false}, {"monitor", w.Monitor, "monitor", false}} {
-		n.Link, n.Current = f.Root+n.Link, n.Name == p.nav
-		f.Nav = append(f.Nav, n)
+	f.A, f.Viewer = accessWordsFor(r), viewer(r)
+	f.Done = f.A.Done[r.URL.Query().Get("done")]
+	f.SignOut = f.Viewer.Via == viaPassword || f.Viewer.Via == viaOIDC
+	if !f.Viewer.SignedIn && f.Viewer.Via != "" && s.signInPossible() {
+		f.SignIn = f.Root + signInPath + "?" + url.Values{"next": {here(r)}}.Encode()
 	}
+	if !safeMethod(r) {
+		f.OtherLang = "" // this page is the answer to a form, and has no address
+	}
+	f.Nav = f.navigation(p.nav)
 	f.Above = s.part(p.above, p.aboveData)
 	f.Below = s.part(p.below, p.belowData)
 	return f
+}
+
+// navigation has what the viewer may open.
+func (f *frame) navigation(current string) (out []navEntry) {
+	if f.Viewer.Via == "" {
+		return nil // they have not signed in yet
+	}
+	out = []navEntry{{"nodes", f.W.Nodes, "", false}, {"incidents", f.W.Incidents, "incidents", false}, {"monitor", f.W.Monitor, "monitor", false}}
+	if f.Viewer.SignedIn {
+		out = append(out, navEntry{"tokens", f.A.TokensShort, "tokens", false}, navEntry{"audit", f.A.AuditShort, "audit", false})
+	}
+	for i := range out {
+		out[i].Link, out[i].Current = f.Root+out[i].Link, out[i].Name == current
+	}
+	return out
 }
 
 // part renders what stands around the live part of a page.
@@ -145,7 +176,7 @@ func (s *Service) title(p page) string {
 }
 
 // renderPart reads and renders the live part of a page, or says why it cannot.
-func (s *Service) renderPart(ctx context.Context, w *words, root string, p page) *renderedPart {
+func (s *Service) renderPart(ctx context.Context, w *words, v Viewer, root string, p page) *renderedPart {
 	f := liveFrame{W: w, Build: s.assets.Build, Title: s.title(p)}
 	at, err := s.standing.get(ctx)
 	var data any
@@ -162,6 +193,11 @@ func (s *Service) renderPart(ctx context.Context, w *words, root string, p page)
 		return s.finish(f, http.StatusServiceUnavailable, nil, "broken.html", goneData{w, root, p.above == ""})
 	}
 	f.Table, f.Banners, f.Summary = true, at.banners(w), w.summary(at.status.Counts)
+	if !v.Addresses {
+		for i := range f.Banners {
+			f.Banners[i].Text = hideAddresses(f.Banners[i].Text)
+		}
+	}
 	if broken := at.status.Counts[node.Lost] + at.status.Counts[node.Down]; broken > 0 {
 		f.Title = "(" + strconv.Itoa(broken) + ") " + f.Title
 	}

@@ -24,6 +24,11 @@ type monitorData struct {
 	Chats  []chatRow
 	Spans  []spanRow
 	Blind  []blindTime
+
+	A        *accessWords
+	Private  bool // who is told is not told here
+	Silences []silenceRow
+	Acting   bool
 }
 
 // blindTime is how long the monitor could not have heard, in some time before now.
@@ -53,7 +58,7 @@ type spanRow struct {
 
 // getMonitor answers the page about the monitor itself.
 func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
-	words := language(r)
+	words, access, v := language(r), accessWordsFor(r), viewer(r)
 	s.show(w, r, page{
 		nav: "monitor", title: words.Monitor, live: "monitor.html",
 		above: "monitor-above.html", aboveData: goneData{W: words, Root: root(r)},
@@ -62,7 +67,14 @@ func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				return nil, err
 			}
-			return s.monitorData(words, root(r), at, spans), nil
+			d := s.monitorData(words, root(r), at, spans)
+			if v.Addresses {
+				d.Silences = s.silenceRows(ctx, words, at.at, func(nodestore.Silence) bool { return true })
+			} else {
+				d.Chats, d.Private = nil, true
+			}
+			d.A, d.Acting = access, v.SignedIn && s.Access != nil
+			return d, nil
 		},
 	})
 }

@@ -38,19 +38,23 @@ type nodeData struct {
 	W    *words
 	Root string
 	row
-	HeardAt                        string
-	StateText                      string // since when
-	Acknowledged                   string
-	Facts                          []fact
-	Windows                        []window
-	Charts                         []chart
-	Ranges                         []rangeLink
-	SamplesOff                     bool
-	Incidents                      []nodeIncident
-	Timeline                       []entry
-	Report                         string
-	HasBars                        bool
-	IncidentsMore, TimelineNothing bool
+	HeardAt       string
+	StateText     string // since when
+	Acknowledged  string
+	Facts         []fact
+	Windows       []window
+	Charts        []chart
+	Ranges        []rangeLink
+	Incidents     []nodeIncident
+	Timeline      []entry
+	Report        string
+	IncidentsMore bool
+
+	A                      *accessWords
+	Acting, MayAcknowledge bool
+	Next                   string // this page, as forms name it
+	Silences               []silenceRow
+	Note                   *noteRow
 }
 
 // fact is one thing that is known of a node.
@@ -81,15 +85,24 @@ func (s *Service) getNode(w http.ResponseWriter, r *http.Request) {
 	if week {
 		key += "7d"
 	}
-	s.show(w, r, page{
+	v, access := viewer(r), accessWordsFor(r)
+	p := page{
 		nav: "nodes", title: cmp.Or(id, words.Nodes), live: "node.html", key: key,
 		data: func(ctx context.Context, at *standing) (any, error) {
-			return s.nodeData(ctx, words, root(r), id, week, at)
+			d, err := s.nodeData(ctx, words, v, root(r), id, week, at)
+			if err == nil {
+				d.A = access
+			}
+			return d, err
 		},
-	})
+	}
+	if r.Header.Get(liveHeader) == "" {
+		p.below, p.belowData = s.actForms(r, id)
+	}
+	s.show(w, r, p)
 }
 
-func (s *Service) nodeData(ctx context.Context, w *words, root, id string, week bool, at *standing) (*nodeData, error) {
+func (s *Service) nodeData(ctx context.Context, w *words, v Viewer, root, id string, week bool, at *standing) (*nodeData, error) {
 	nodes, err := s.Store.Nodes(ctx, nodestore.NodeQuery{ID: id})
 	if err != nil {
 		return nil, err
@@ -109,6 +122,10 @@ func (s *Service) nodeData(ctx context.Context, w *words, root, id string, week 
 		if err := fill(ctx, d, n, at); err != nil {
 			return nil, err
 		}
+	}
+	s.fillActing(ctx, d, n, at, v)
+	if !v.Addresses {
+		d.hideAddresses()
 	}
 	return d, s.fillCharts(ctx, d, n.ID, week, at)
 }
@@ -163,6 +180,20 @@ func (s *Service) fillPast(ctx context.Context, d *nodeData, n *node.Node, at *s
 		d.Incidents = append(d.Incidents, shown)
 	}
 	return nil
+}
+
+// hideAddresses takes out what only the team may see: addresses, and who is told where.
+func (d *nodeData) hideAddresses() {
+	d.Acknowledged = ""
+	for i := range d.Timeline {
+		e := &d.Timeline[i]
+		e.Evidence, e.Told = hideAddresses(e.Evidence), nil
+	}
+	for i := range d.Incidents {
+		x := &d.Incidents[i]
+		x.Told = nil
+		x.hideAddresses()
+	}
 }
 
 func (s *Service) fillCharts(ctx context.Context, d *nodeData, id string, week bool, at *standing) error {

@@ -29,6 +29,10 @@ func (s *Service) routes() http.Handler {
 	// Who is asked to sign in needs the files, too.
 	r.Get("/static/{name}", open("static", s.assets.serve))
 	r.Head("/static/{name}", open("static", s.assets.serve))
+	s.statusRoutes(get, func(path, route string, h http.HandlerFunc) {
+		r.Get(path, open(route, h))
+		r.Head(path, open(route, h))
+	})
 	s.accessRoutes(r, open)
 	r.NotFound(closed("other", func(w http.ResponseWriter, _ *http.Request) {
 		detail(w, http.StatusNotFound, "Not Found")

@@ -3,11 +3,13 @@ package web
 import (
 	"errors"
 	"flag"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
@@ -20,6 +22,7 @@ type shot struct {
 	name, url, scheme string
 	width, height     int64
 	full              bool // the whole page, not what fits
+	acting            bool // signed in
 	keep              bool // it is one of docs/images
 }
 
@@ -27,31 +30,40 @@ type shot struct {
 // and with SCREENSHOTS=directory all of them, to look at.
 func TestBrowserScreenshots(t *testing.T) {
 	t.Parallel()
-	service, url := serveService(t, busy())
+	service, address := serveService(t, busy())
 	sendTraffic(service)
 	empty := serve(t, newFakeStore(), func(o *Options) { o.AgentHint = true })
 	dead := newFakeStore()
 	dead.err = errDead
 	broken := serve(t, dead)
+	a := newActed(t, realTime)
+	running(t, a.s)
+	private := httptest.NewServer(a.s.Handler())
+	t.Cleanup(func() { private.CloseClientConnections(); private.Close() })
 	b := newBrowser(t)
 	dir := os.Getenv("SCREENSHOTS")
 	for _, s := range []shot{
-		{"nodes", url + "/?lang=en", "light", 1280, 800, false, true},
-		{"nodes-ru-dark", url + "/?lang=ru", "dark", 1280, 800, false, true},
-		{"nodes-phone", url + "/?lang=en", "light", 390, 844, false, true},
-		{"node", url + "/nodes/gpu-03-gensyn?lang=en", "light", 1280, 1000, false, true},
-		{"node-phone-ru-dark", url + "/nodes/gpu-03-gensyn?lang=ru&range=7d", "dark", 390, 2000, false, false},
-		{"node-lost", url + "/nodes/gpu-11-gensyn?lang=en", "dark", 1280, 800, true, false},
-		{"incidents", url + "/incidents?lang=en", "light", 1280, 800, false, true},
-		{"incidents-phone-ru", url + "/incidents?lang=ru", "light", 390, 844, false, false},
-		{"monitor", url + "/monitor?lang=en", "light", 1280, 800, true, true},
-		{"monitor-phone-ru-dark", url + "/monitor?lang=ru", "dark", 390, 844, true, false},
-		{"tablet", url + "/?lang=en", "light", 820, 1100, false, false},
-		{"empty", empty + "/?lang=en", "light", 1280, 800, false, false},
-		{"empty-phone-ru-dark", empty + "/?lang=ru", "dark", 360, 740, false, false},
-		{"broken", broken + "/?lang=en", "light", 1280, 800, false, false},
-		{"nothing-found", url + "/?q=nothing&lang=en", "light", 1280, 800, false, false},
-		{"gone", url + "/nodes/nobody?lang=ru", "light", 1280, 800, false, false},
+		{"nodes", address + "/?lang=en", "light", 1280, 800, false, false, true},
+		{"nodes-ru-dark", address + "/?lang=ru", "dark", 1280, 800, false, false, true},
+		{"nodes-phone", address + "/?lang=en", "light", 390, 844, false, false, true},
+		{"node", address + "/nodes/gpu-03-gensyn?lang=en", "light", 1280, 1000, false, false, true},
+		{"node-phone-ru-dark", address + "/nodes/gpu-03-gensyn?lang=ru&range=7d", "dark", 390, 2000, false, false, false},
+		{"node-lost", address + "/nodes/gpu-11-gensyn?lang=en", "dark", 1280, 800, true, false, false},
+		{"incidents", address + "/incidents?lang=en", "light", 1280, 800, false, false, true},
+		{"incidents-phone-ru", address + "/incidents?lang=ru", "light", 390, 844, false, false, false},
+		{"monitor", address + "/monitor?lang=en", "light", 1280, 800, true, false, true},
+		{"monitor-phone-ru-dark", address + "/monitor?lang=ru", "dark", 390, 844, true, false, false},
+		{"tablet", address + "/?lang=en", "light", 820, 1100, false, false, false},
+		{"empty", empty + "/?lang=en", "light", 1280, 800, false, false, false},
+		{"empty-phone-ru-dark", empty + "/?lang=ru", "dark", 360, 740, false, false, false},
+		{"broken", broken + "/?lang=en", "light", 1280, 800, false, false, false},
+		{"nothing-found", address + "/?q=nothing&lang=en", "light", 1280, 800, false, false, false},
+		{"sign-in", private.URL + "/?lang=en", "light", 1280, 800, false, false, false},
+		{"acting", private.URL + "/nodes/rig-1?lang=en", "light", 1280, 900, true, true, false},
+		{"acting-phone-ru-dark", private.URL + "/nodes/rig-1?lang=ru", "dark", 390, 844, true, true, false},
+		{"tokens", private.URL + "/tokens?lang=en", "light", 1280, 800, false, true, false},
+		{"audit", private.URL + "/audit?lang=en", "dark", 1280, 800, false, true, false},
+		{"gone", address + "/nodes/nobody?lang=ru", "light", 1280, 800, false, false, false},
 	} {
 		picture := b.picture(s)
 		if dir != "" {
@@ -71,8 +83,13 @@ const maxImage = 150 << 10
 
 func (b *browser) picture(s shot) []byte {
 	b.t.Helper()
-	b.run(prefer(s.scheme), size(s.width, s.height), chromedp.Navigate(s.url), chromedp.WaitReady(chromedp.CSS("#live")))
-	b.until(`document.getElementById("live").dataset.table === undefined || document.documentElement.classList.contains("live")`)
+	headers := network.Headers{}
+	if s.acting {
+		headers["Authorization"] = basic(testUser, testPassword)
+	}
+	b.run(call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: headers}))
+	b.run(prefer(s.scheme), size(s.width, s.height), chromedp.Navigate(s.url), chromedp.WaitReady(chromedp.CSS("main")))
+	b.until(`document.getElementById("live")?.dataset.table === undefined || document.documentElement.classList.contains("live")`)
 	take := chromedp.CaptureScreenshot()
 	if s.full {
 		take = chromedp.FullScreenshot(100)

@@ -38,10 +38,9 @@ func (s *Service) getSignIn(w http.ResponseWriter, r *http.Request) {
 
 func (s *Service) signInForm(w http.ResponseWriter, r *http.Request, status int, next, name, problem string) {
 	d := signInData{
-		accessFrame: s.accessFrame(r, ""), Next: next, Name: name, Problem: problem,
+		accessFrame: s.accessFrame(r, "", accessWordsFor(r).SignIn), Next: next, Name: name, Problem: problem,
 		Password: s.Username != "", Provider: s.OIDC.Issuer != "",
 	}
-	d.Title = d.A.SignIn
 	s.accessPage(w, status, "signin.html", d)
 }
 

@@ -327,7 +327,7 @@ func (s *Service) tokensPage(w http.ResponseWriter, r *http.Request, status int,
 		s.refused(w, r, noDatabase, "tokens")
 		return
 	}
-	d := tokensData{accessFrame: s.accessFrame(r, accessWordsFor(r).Tokens), New: made}
+	d := tokensData{accessFrame: s.accessFrame(r, "tokens", accessWordsFor(r).Tokens), New: made}
 	at := func(unix int64) string { return time.Unix(unix, 0).UTC().Format("2006-01-02 15:04 UTC") }
 	for _, t := range rows {
 		row := tokenPageRow{tokenRow: t, CreatedAt: at(t.Created)}

@@ -238,6 +238,7 @@ func (s *Service) turnAway(w http.ResponseWriter, r *http.Request, no *refusal) 
 	}
 	if s.signInPossible() && wantsPage(r) && safeMethod(r) && r.Header.Get("Authorization") == "" {
 		w.Header().Set("Vary", "Accept, Authorization, Cookie")
+		s.chooseLanguage(w, r)
 		seeOther(w, r, signInPath+"?"+url.Values{"next": {here(r)}}.Encode())
 		return
 	}

@@ -48,6 +48,7 @@ type Options struct {
 	AdminToken         settings.Secret // of programs; "" for none
 	OIDC               access.OIDC
 	PublicView         bool // everybody may look, without addresses
+	StatusPage         bool // everybody may see how many nodes are what
 	TrustedProxies     clientaddr.Proxies
 	IngestURL          string // where agents reach ingest; "" is not known, or with AgentHint the page's own
 	PublicURL          string // where people reach the page; "" is taken from each request

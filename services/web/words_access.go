@@ -19,6 +19,13 @@ type accessWords struct {
 	ForNode, AnyNode, Note, Made, State, Revoke, Revoked    string
 	NoTokens, NotDone, Back                                 string
 
+	TokensShort, AuditShort                             string // in the navigation
+	Acting, SilenceIt, ForHowLong, Why, NameIt, Name    string
+	OwnThreshold, Seconds, Save, NoteText, TokenHow     string
+	DeleteIt, DeleteHow, Sure, AuditOfNode, Acknowledge string
+	Silenced, EndSilence                                string
+	Spans                                               []string // as silenceSpans
+
 	Kinds    map[string]string // of actions
 	Done     map[string]string // after an action, by its kind; "later" when it is not carried out yet
 	Accepted string            // the outcome
@@ -73,6 +80,15 @@ var accessEnglish = accessWords{
 	ForNode:    "Only for the node", AnyNode: "any node", Note: "Note", Made: "Made", State: "State", Revoke: "Revoke", Revoked: "revoked",
 	NoTokens: "There are none: agents use SHARED_SECRET.", NotDone: "Not done", Back: "Back",
 
+	TokensShort: "Tokens", AuditShort: "Audit",
+	Acting: "Act", SilenceIt: "Silence alerts", ForHowLong: "For how long", Why: "Why", NameIt: "Display name", Name: "Name; empty removes it",
+	OwnThreshold: "Threshold of its own", Seconds: "Seconds of silence after which it is lost; 0 for the default", Save: "Save",
+	NoteText: "For the team; empty removes it",
+	TokenHow: "Lets an agent report this node and no other. It is shown once, with the line that installs the agent.",
+	DeleteIt: "Delete the node", DeleteHow: "It comes back if it reports again; its past stays.", Sure: "Yes, delete it",
+	AuditOfNode: "What was done to this node", Acknowledge: "I take care of it", Silenced: "Silenced until", EndSilence: "End the silence",
+	Spans: []string{"1 hour", "4 hours", "12 hours", "1 day", "7 days"},
+
 	Kinds: map[string]string{
 		"sign_in": "signed in", "sign_out": "signed out", "delete": "deleted", "name": "named", "threshold": "set the threshold",
 		"silence": "silenced", "unsilence": "ended a silence", "acknowledge": "acknowledged", "note": "wrote a note",
@@ -103,6 +119,15 @@ var accessRussian = accessWords{
 	TokenLater: "NATS не отвечает. Токен заработает, как только NATS ответит.",
 	ForNode:    "Только для узла", AnyNode: "любой узел", Note: "Заметка", Made: "Создан", State: "Состояние", Revoke: "Отозвать", Revoked: "отозван",
 	NoTokens: "Токенов нет: агенты используют SHARED_SECRET.", NotDone: "Не выполнено", Back: "Назад",
+
+	TokensShort: "Токены", AuditShort: "Журнал",
+	Acting: "Действия", SilenceIt: "Заглушить оповещения", ForHowLong: "На сколько", Why: "Почему", NameIt: "Отображаемое имя", Name: "Имя; пустое снимает его",
+	OwnThreshold: "Свой порог", Seconds: "Секунды молчания, после которых узел потерян; 0 — по умолчанию", Save: "Сохранить",
+	NoteText: "Для команды; пустая удаляется",
+	TokenHow: "С ним агент сообщает только об этом узле. Показывается один раз, вместе со строкой установки агента.",
+	DeleteIt: "Удалить узел", DeleteHow: "Он вернётся, если снова сообщит о себе; прошлое останется.", Sure: "Да, удалить",
+	AuditOfNode: "Что делали с этим узлом", Acknowledge: "Я этим займусь", Silenced: "Заглушён до", EndSilence: "Снять тишину",
+	Spans: []string{"1 час", "4 часа", "12 часов", "1 день", "7 дней"},
 
 	Kinds: map[string]string{
 		"sign_in": "вход", "sign_out": "выход", "delete": "удаление", "name": "имя", "threshold": "порог",

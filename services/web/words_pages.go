@@ -40,7 +40,7 @@ type monitorWords struct {
 	LastAccepted, Rate, LastMinute, Accepted, Refused, Process, Overflow string
 	Holder, Term, Committed, Lag, LagHow, Position                       string
 	Waiting, LastTold, Version, Streams, Skew                            string
-	Chats, Chat, Oldest, Error                                           string
+	Chats, Chat, Oldest, Error, Silences                                 string
 	Spans, SpansHow, NoSpans, Blind, Deaf, Lasts, Kind, From, To         string
 }
 

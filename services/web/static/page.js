@@ -1,6 +1,14 @@
 // Keeps the live part of a page fresh without loading the page again. The page works without this script, too.
 "use strict";
 (() => {
+  // What was just done is said once, not again when the page is loaded anew.
+  const here = new URL(location.href);
+  if (here.searchParams.has("done")) {
+    here.searchParams.delete("done");
+    history.replaceState(null, "", here);
+  }
+  if (!live()) return; // nothing on this page changes by itself
+
   const every = 15000; // milliseconds between two refreshes when nothing happens
   const least = 250; // between two refreshes, whatever happens
   const patience = 8000; // for one answer
@@ -184,6 +192,8 @@
     show();
   }
 
+  addEventListener("pagehide", unlisten);
+  addEventListener("pageshow", (e) => { if (e.persisted) { listen(); news(); } });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiding);
     if (document.hidden) {
