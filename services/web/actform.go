@@ -35,8 +35,6 @@ func (s *Service) postForm(w http.ResponseWriter, r *http.Request) {
 		s.refused(w, r, x, next)
 		return
 	}
-	s.forget()
-	s.hub.tell([]*message{resetMessage}) // open pages show it at once
 	if made, ok := x.answer.(tokenAnswer); ok {
 		s.showToken(w, r, made)
 		return

@@ -146,3 +146,21 @@ func TestThePublicSeesNoAddressesOnPages(t *testing.T) {
 	wantStatus(t, w, http.StatusOK)
 	wantText(t, w, "203.0.113.99", "203.0.113.98", "Anna", "10.9.8.7")
 }
+
+// What somebody does is on all open pages at once, although no event of the stream tells of it.
+func TestActingIsToldToOpenPages(t *testing.T) {
+	a := newActed(t)
+	open, _ := a.s.hub.join("")
+	before := a.v.get("/nodes/rig-1").Body.String()
+	wantStatus(t, a.form("note", "node_id", "rig-1", "note", "call Ann"), 303)
+	if got := taken(open); got != string(resetMessage.data) {
+		t.Errorf("an open page is told %q", got)
+	}
+	if after := a.v.get("/nodes/rig-1"); strings.Contains(before, "call Ann") || !strings.Contains(after.Body.String(), "call Ann") {
+		t.Error("the page shows what was before")
+	}
+	a.form("note", "node_id", "nobody", "note", "x")
+	if got := taken(open); got != "" {
+		t.Errorf("what failed is told: %q", got)
+	}
+}

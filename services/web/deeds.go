@@ -62,7 +62,12 @@ func (s *Service) perform(ctx context.Context, v Viewer, kind string, a ask) res
 		return why
 	}
 	d.kind = kind
-	return s.act(ctx, v, d)
+	x := s.act(ctx, v, d)
+	if x.ok() {
+		s.forget()
+		s.hub.tell([]*message{resetMessage}) // no event tells of it, and open pages show it at once
+	}
+	return x
 }
 
 // ofNode prepares a deed about a node that must be there.
