@@ -31,5 +31,6 @@ func (f *Fold) adopt(i *Imported, by string) {
 	f.arm(n)
 	e := f.event(n, Joined)
 	e.To, e.By, e.Quiet = n.State, by, true
+	e.Lasted = at.Since(n.Incident) // an incident that began before it joined is in the record, too
 	f.emit(e)
 }

@@ -196,7 +196,8 @@ type Event struct {
 	Evidence string
 	At       Stamp // of the message that revealed it
 	// Since is where Lasted counts from: the incident's start (a recovery), when it was last heard (lost),
-	// the start of the span (blind, deaf, hearing), when it was deleted (a deleted node that joins again).
+	// the start of the span (blind, deaf, hearing), when it was deleted (a deleted node that joins again). Of an imported
+	// node that is lost, Lasted alone says for how long it was.
 	Since  Stamp
 	Lasted time.Duration
 	// Quiet events are recorded and shown, and not worth telling.
