@@ -26,7 +26,7 @@ const (
 // TestAHundredThousandNodesCostWhatAHundredDo measures pages of a monitor with as many nodes as there may be.
 func TestAHundredThousandNodesCostWhatAHundredDo(t *testing.T) {
 	nodes := 100_000
-	if testing.Short() {
+	if testing.Short() || slower > 1 { // the race detector has nothing to find among more
 		nodes = 10_000
 	}
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "monitor.db"), nil)
