@@ -185,3 +185,22 @@ func TestMissingFiguresAreFound(t *testing.T) {
 		}
 	}
 }
+
+// TestKubernetesHasTheRightsOfCompose: kustomize reads nothing outside of its folder, so these files are there twice.
+func TestKubernetesHasTheRightsOfCompose(t *testing.T) {
+	for copied, original := range map[string]string{
+		"k8s/nats/users.conf": "compose/nats/users.conf", "k8s/overlays/minimal/postgres/roles.sh": "compose/postgres/roles.sh",
+	} {
+		var texts [2]string
+		for i, name := range []string{copied, original} {
+			data, err := os.ReadFile(filepath.Join("..", "deploy", filepath.FromSlash(name)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[i] = string(data)
+		}
+		if texts[0] != texts[1] {
+			t.Errorf("deploy/%s is not deploy/%s: copy it", copied, original)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,12 +147,19 @@ func (w *world) arrows(t *testing.T) {
 	} {
 		name := w.visitor(from.space, from.program)
 		reached := func() string {
+			var mu sync.Mutex
 			var out []string
+			var tries sync.WaitGroup
 			for who, address := range to {
-				if _, err := try(nil, time.Minute, script, "kubectl", "-n", from.space, "exec", name, "--", "/visitor", "dial", address); err == nil {
-					out = append(out, who)
-				}
+				tries.Go(func() {
+					if _, err := try(nil, time.Minute, script, "kubectl", "-n", from.space, "exec", name, "--", "/visitor", "dial", address); err == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						out = append(out, who)
+					}
+				})
 			}
+			tries.Wait()
 			slices.Sort(out)
 			return strings.Join(out, ", ")
 		}
@@ -229,14 +237,17 @@ func (w *world) killed(t *testing.T) {
 	var slowest time.Duration
 	rounds := 0
 	for _, program := range append([]string{"nats", "postgres"}, deployments...) {
-		begun := time.Now()
-		rounds += len(w.pods(program))
+		begun, old := time.Now(), w.pods(program)
+		rounds += len(old)
+		uids := w.uids(program)
 		w.kubectl("delete", "pod", "-l", "app.kubernetes.io/name="+program, "--grace-period=0", "--force")
-		if slices.Contains(deployments, program) {
-			w.kubectl("rollout", "status", "deployment/"+program, "--timeout=3m")
-		} else {
-			w.kubectl("rollout", "status", "statefulset/"+program, "--timeout=3m")
-		}
+		eventually(t, 3*time.Minute, "as many new pods are ready", func() bool {
+			ready := w.uids(program, "True")
+			return len(ready) == len(old) && !slices.ContainsFunc(ready, func(u string) bool { return slices.Contains(uids, u) })
+		})
+		// Every node is heard anew, and the page knows.
+		accepted := w.fleet.Answers()[http.StatusOK]
+		eventually(t, time.Minute, "heartbeats are accepted", func() bool { return w.fleet.Answers()[http.StatusOK] >= accepted+2*nodes })
 		eventually(t, time.Minute, "all nodes are up", w.allUp)
 		took := time.Since(begun)
 		t.Logf("%s: as before after %.1f s", program, took.Seconds())
@@ -251,6 +262,20 @@ func (w *world) killed(t *testing.T) {
 		Must: "everything is as before within three minutes, and a silent node is noticed",
 		Seen: fmt.Sprintf("as before after %.0f s at most", slowest.Seconds()),
 	})
+}
+
+// uids tell pods apart that bear the same name one after the other; with ready, those alone whose readiness is that.
+func (w *world) uids(program string, ready ...string) []string {
+	w.t.Helper()
+	format := "jsonpath={range .items[*]}{.metadata.uid} {.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}"
+	var out []string
+	for line := range strings.Lines(w.kubectl("get", "pods", "-l", "app.kubernetes.io/name="+program, "-o", format)) {
+		uid, status, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if len(ready) == 0 || slices.Contains(ready, status) {
+			out = append(out, uid)
+		}
+	}
+	return out
 }
 
 // audited compares all that happened with the truth.

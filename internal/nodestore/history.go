@@ -70,8 +70,9 @@ type History interface {
 	// oldest first, from the last before since on. Only ID, Kind, NodeID, From, To and At are set. A node whose events
 	// were all pruned has one, that it joined in its present state; a node that is unknown has none.
 	Transitions(ctx context.Context, nodeIDs []string, since node.Stamp) (map[string][]node.Event, error)
-	// BlindSpans returns the blind and deaf spans that end after since, or last, in the order in which they were found.
-	// A span whose end is not after its start tells that the clock was turned back.
+	// BlindSpans returns the blind and deaf spans that end after since, or last, in the order in which they were found; and
+	// all, however old, whose end is before their start: there the clock was turned back, and Course must know that what
+	// was before was lived once more.
 	BlindSpans(ctx context.Context, since node.Stamp) ([]node.Span, error)
 	// Incidents returns those that last, the last begun first, and then those that are over, the last ended first. Some
 	// that end between two pages may stand on neither.

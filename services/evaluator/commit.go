@@ -122,21 +122,29 @@ const pruneEvery = time.Hour
 
 // prune deletes old history, a little at a time.
 func (o *owner) prune(ctx context.Context) {
-	const day, limit = 24 * time.Hour, 1000
 	for sleep(ctx, pruneEvery) {
-		o.pruneOld(ctx, time.Duration(o.HistoryDays)*day, "old history", limit, func(age time.Duration) (int, error) {
-			return o.Store.Prune(ctx, o.lease, age, limit)
-		})
-		o.pruneOld(ctx, time.Duration(o.SamplesDays)*day, "old samples", limit, func(age time.Duration) (int, error) {
-			return o.Store.PruneSamples(ctx, age, limit)
-		})
+		o.pruneAll(ctx)
 	}
 }
 
-// pruneOld calls prune until nothing as old is left. An age of 0 keeps all.
-func (o *owner) pruneOld(ctx context.Context, age time.Duration, what string, limit int, prune func(age time.Duration) (int, error)) {
-	for age > 0 {
-		n, err := prune(age)
+// pruneAll deletes what is older than it is to be kept. Events for which no time is set are kept for ever, samples not
+// at all.
+func (o *owner) pruneAll(ctx context.Context) {
+	const day, limit = 24 * time.Hour, 1000
+	if o.HistoryDays > 0 {
+		o.pruneOld(ctx, "old history", limit, func() (int, error) {
+			return o.Store.Prune(ctx, o.lease, time.Duration(o.HistoryDays)*day, limit)
+		})
+	}
+	o.pruneOld(ctx, "old samples", limit, func() (int, error) {
+		return o.Store.PruneSamples(ctx, time.Duration(o.SamplesDays)*day, limit)
+	})
+}
+
+// pruneOld calls prune until less than the limit was left to delete.
+func (o *owner) pruneOld(ctx context.Context, what string, limit int, prune func() (int, error)) {
+	for {
+		n, err := prune()
 		if err != nil && ctx.Err() == nil {
 			o.Log.Warn().Err(err).Msg(what + " could not be deleted")
 		}

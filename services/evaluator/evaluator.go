@@ -44,7 +44,7 @@ type Options struct {
 	Settings    node.Settings
 	Limits      bus.StreamLimits
 	HistoryDays int  // 0 keeps all
-	SamplesDays int  // 0 stores no samples
+	SamplesDays int  // 0 stores no samples, and deletes those there are
 	Pace        Pace // the zero value means DefaultPace
 	Log         zerolog.Logger
 	Metrics     prometheus.Registerer

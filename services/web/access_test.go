@@ -397,6 +397,10 @@ func TestPublicViewHidesAddresses(t *testing.T) {
 	}
 	wantStatus(t, do(s, "GET", "/", "Authorization", basic(testUser, "wrong")), 401)
 	wantText(t, do(s, "GET", "/nodes/foxtrot"), "127.0.0.1:3000; 12:30:01; v1.2.3", "cpus")
+	// Nor does who may see all get what was read for everybody.
+	fresh := withStore(t, store, func(o *Options) { o.PublicView = true })
+	wantStatus(t, do(fresh, "GET", "/api/nodes"), 200)
+	wantText(t, do(fresh, "GET", "/api/nodes", "Authorization", basic(testUser, testPassword)), "198.51.100.9")
 	// What is not shown cannot be guessed by searching.
 	for _, q := range []string{"198.51", "100.10"} {
 		for _, path := range []string{"/api/nodes?q=", "/?q="} {

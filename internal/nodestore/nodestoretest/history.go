@@ -138,7 +138,7 @@ func blindSpans(t *testing.T, d *database) {
 		monitor(node.Deaf, 30, 40), monitor(node.Blind, 50, 60), monitor(node.Hearing, 30, 70), monitor(node.Blind, 100, 65),
 	)
 	for since, want := range map[node.Stamp]string{
-		0: "10-20 50-60 30-70d 100-65", 20: "50-60 30-70d 100-65", 19: "10-20 50-60 30-70d 100-65", 64: "30-70d 100-65", 70: "",
+		0: "10-20 50-60 30-70d 100-65", 20: "50-60 30-70d 100-65", 19: "10-20 50-60 30-70d 100-65", 64: "30-70d 100-65", 70: "100-65",
 	} {
 		if got := spans(t, d, since); got != want {
 			t.Errorf("since %d: %q, want %q", since, got, want)

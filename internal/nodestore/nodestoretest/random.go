@@ -18,7 +18,7 @@ import (
 // in all of its events.
 func randomHistory(t *testing.T, d *database) {
 	const seed, length = 11, 6000
-	rng := rand.New(rand.NewPCG(seed, 5))
+	rng := rand.New(rand.NewPCG(seed, 5)) // the clock is turned back beyond the time that is asked for, too
 	l, err := d.Acquire(t.Context(), 0, "a", long, nodetest.GenerateSettings())
 	must(t, err)
 	snapshot, err := d.Load(t.Context(), l)
@@ -86,7 +86,9 @@ func (h history) spans() (out []node.Span) {
 			deaf = nil
 		}
 	}
-	return append(out, deaf...)
+	out = append(out, deaf...)
+	slices.SortFunc(out, func(a, b node.Span) int { return a.ID.Compare(b.ID) })
+	return out
 }
 
 // compareUptime: what the store leaves out makes no difference.

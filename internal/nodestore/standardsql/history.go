@@ -96,7 +96,7 @@ func (s session) withoutEvents(ctx context.Context, ids []string, out map[string
 func (s Store) BlindSpans(ctx context.Context, since node.Stamp) (out []node.Span, err error) {
 	err = s.read(ctx, "read blind spans", func(tx session) error {
 		return tx.each(ctx, `SELECT e.partition, e.epoch, e.seq, e.ordinal, e.kind, e.since, e.at FROM events e
-			WHERE e.node_id = '' AND (e.kind IN ('blind', 'hearing') AND e.at > $1 OR e.kind = 'deaf' AND NOT EXISTS (
+			WHERE e.node_id = '' AND (e.kind IN ('blind', 'hearing') AND (e.at > $1 OR e.since > e.at) OR e.kind = 'deaf' AND NOT EXISTS (
 				SELECT 1 FROM events h WHERE h.node_id = '' AND h.kind = 'hearing' AND h.partition = e.partition
 				AND (h.epoch, h.seq, h.ordinal) > (e.epoch, e.seq, e.ordinal)))
 			ORDER BY e.partition, e.epoch, e.seq, e.ordinal`, []any{int64(since)},

@@ -110,6 +110,28 @@ func TestRightIsRememberedForItsAddress(t *testing.T) {
 	}
 }
 
+// Where too much was guessed, also what was right there before is refused: it would be told from the wrong ones.
+func TestGuessingWhereSomebodyIsIn(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	g := NewGate(func() time.Time { return now })
+	try := func(credential string) (bool, time.Duration) {
+		return g.Try(netip.MustParseAddr("192.0.2.1"), credential, func() bool { return credential == "right" })
+	}
+	if ok, _ := try("right"); !ok {
+		t.Fatal("refused")
+	}
+	for range failuresAtOnce {
+		try("wrong")
+	}
+	if ok, wait := try("right"); ok || wait <= 0 {
+		t.Errorf("%v, wait %v", ok, wait)
+	}
+	now = now.Add(failuresEach)
+	if ok, _ := try("right"); !ok {
+		t.Error("refused later")
+	}
+}
+
 func TestAllowed(t *testing.T) {
 	var a Allowed
 	if err := a.UnmarshalText([]byte("Ann@Example.org, @team.example,")); err != nil {

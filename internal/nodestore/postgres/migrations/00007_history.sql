@@ -10,7 +10,6 @@ CREATE INDEX events_ending ON events (partition, epoch, seq, ordinal)
 
 -- No heartbeat changes these columns. The expression is that of nodestore.Rank.
 CREATE INDEX nodes_worst ON nodes ((CASE state WHEN 'down' THEN 1 WHEN 'lost' THEN 2 WHEN 'degraded' THEN 3 WHEN 'up' THEN 4 ELSE 0 END), id);
-CREATE INDEX nodes_state ON nodes (partition, state); -- nodes are counted in it alone
 CREATE INDEX nodes_since ON nodes (since, id);
 CREATE INDEX nodes_incident ON nodes (incident, id) WHERE incident <> 0;
 
