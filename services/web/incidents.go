@@ -49,18 +49,11 @@ func (s *Service) getIncidents(w http.ResponseWriter, r *http.Request) {
 	if q.OpenOnly {
 		key += "\x00open"
 	}
-	who := viewer(r)
 	s.show(w, r, page{
 		nav: "incidents", title: words.Incidents, live: "incidents.html", key: key,
 		above: "incidents-above.html", aboveData: goneData{W: words, Root: root(r)},
 		data: func(ctx context.Context, at *standing) (any, error) {
-			d, err := s.incidentsData(ctx, words, root(r), q, at)
-			if err == nil && !who.Addresses {
-				for i := range d.Rows {
-					d.Rows[i].hideAddresses()
-				}
-			}
-			return d, err
+			return s.incidentsData(ctx, words, root(r), q, at)
 		},
 	})
 }
@@ -121,9 +114,4 @@ func newIncidentRow(w *words, root string, i nodestore.Incident, now time.Time) 
 		r.Deleted = w.event(&node.Event{Kind: node.Deleted, By: i.By})
 	}
 	return r
-}
-
-// hideAddresses takes out what only the team may see.
-func (r *incidentRow) hideAddresses() {
-	r.Evidence, r.Acknowledged = hideAddresses(r.Evidence), ""
 }

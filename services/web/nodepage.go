@@ -124,9 +124,6 @@ func (s *Service) nodeData(ctx context.Context, w *words, v Viewer, root, id str
 		}
 	}
 	s.fillActing(ctx, d, n, at, v)
-	if !v.Addresses {
-		d.hideAddresses()
-	}
 	return d, s.fillCharts(ctx, d, n.ID, week, at)
 }
 
@@ -180,20 +177,6 @@ func (s *Service) fillPast(ctx context.Context, d *nodeData, n *node.Node, at *s
 		d.Incidents = append(d.Incidents, shown)
 	}
 	return nil
-}
-
-// hideAddresses takes out what only the team may see: addresses, and who is told where.
-func (d *nodeData) hideAddresses() {
-	d.Acknowledged = ""
-	for i := range d.Timeline {
-		e := &d.Timeline[i]
-		e.Evidence, e.Told = hideAddresses(e.Evidence), nil
-	}
-	for i := range d.Incidents {
-		x := &d.Incidents[i]
-		x.Told = nil
-		x.hideAddresses()
-	}
 }
 
 func (s *Service) fillCharts(ctx context.Context, d *nodeData, id string, week bool, at *standing) error {

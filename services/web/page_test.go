@@ -57,6 +57,7 @@ func TestFilters(t *testing.T) {
 		{"?state=nonsense", "bravo charlie delta echo alpha"},
 		{"?sort=nonsense", "bravo charlie delta echo alpha"},
 		{"?sort=id", "alpha bravo charlie delta echo"},
+		{"?sort=since&after=nonsense", "echo delta bravo alpha charlie"}, // no place of this order: the beginning
 		{"?sort=since", "echo delta bravo alpha charlie"},
 		{"?sort=heard", "charlie delta alpha bravo echo"},
 		{"?q=BIG", "bravo"},
