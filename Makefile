@@ -68,7 +68,8 @@ e2e-compose: images ## the compose deployment: started, updated, killed, restore
 	docker=$$(tools/containers/prepare.sh); eval "$$docker"; go test -v -count=1 -timeout 15m ./e2e/compose
 
 fuzz: ## fuzz the decoders, 30 seconds each
-	go test -run '^$$' -fuzz FuzzDecode -fuzztime 30s ./services/ingest
+	for f in FuzzDecode FuzzSplit FuzzEncode; do go test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s ./services/ingest; done
+	go test -run '^$$' -fuzz FuzzDecodeBatch -fuzztime 30s ./services/evaluator
 	cd contract && go test -run '^$$' -fuzz FuzzParse -fuzztime 30s ./envfile
 	cd agent && go test -run '^$$' -fuzz FuzzParseWords -fuzztime 30s -fuzzminimizetime 20x ./peer
 
