@@ -193,6 +193,7 @@
   }
 
   addEventListener("pagehide", unlisten);
+  document.addEventListener("submit", () => { unlisten(); clearTimeout(next); }); // the answer is another page
   addEventListener("pageshow", (e) => { if (e.persisted) { listen(); news(); } });
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiding);
