@@ -57,6 +57,11 @@ type part struct {
 var parts = []part{
 	{"ingest", "heartbeats as fast as they are acknowledged, beside handlers that do less", measureIngest},
 	{"pipeline", "the whole way into Postgres: saturated, at 5,000 and at 500 heartbeats a second", measurePipeline},
+	{"told", "until people are told: of one node, and of nearly all at once", measureTold},
+	{"silence", "until people are told of silent nodes, among a hundred thousand", measureSilence},
+	{"web", "the page and its API, with ten thousand nodes", measureWeb},
+	{"standalone", "everything in one process", measureStandalone},
+	{"agent", "the agent, beside a thousand processes", measureAgent},
 	{"million", "a million nodes that report once a minute", measureMillion},
 }
 
@@ -142,7 +147,7 @@ func (b *bench) start(ctx context.Context, only []string, env ...string) (c *clu
 
 // Programs builds what is measured.
 func Programs(ctx context.Context, dir string) error {
-	return cluster.Build(ctx, dir, cluster.Programs...)
+	return cluster.Build(ctx, dir, append([]string{standalone}, cluster.Programs...)...)
 }
 
 // address is host:port of a URL.

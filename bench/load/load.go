@@ -26,7 +26,9 @@ type Options struct {
 	// from then. 0: each connection posts as soon as it has its answer.
 	Rate     float64
 	Duration time.Duration
-	Count    int                 // stop after so many, 0 for no limit
+	First    int                 // begin with this number
+	Count    int                 // stop before this number, 0 for no limit
+	Interval int                 // seconds between heartbeats, as the agents say; 0 for 60
 	Down     func(n int) bool    // which report DOWN; nil for none
 	Alive    func(node int) bool // which nodes still report; nil for all
 	Begin    time.Time           // when number 0 is posted; zero for now
@@ -69,13 +71,16 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.Begin.IsZero() {
 		o.Begin = time.Now()
 	}
+	if o.Interval == 0 {
+		o.Interval = 60
+	}
 	workers := make([]*worker, o.Connections)
 	errs := make([]error, o.Connections)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range workers {
-		w := &worker{o: &o, first: i, refused: make(map[int]int)}
+		w := &worker{o: &o, first: o.First + i, refused: make(map[int]int)}
 		workers[i] = w
 		wg.Go(func() {
 			if errs[i] = w.run(ctx); errs[i] != nil {
@@ -166,16 +171,17 @@ var (
 // NodeID is the id of a node of the load.
 func NodeID(node int) string { return fmt.Sprintf("node-%07d", node) }
 
-// body is what a current agent sends of a node that works: about 400 bytes.
-func body(dst []byte, node, n int, status []byte) []byte {
+// body is what a current agent sends of a node: about 400 bytes. Each load is another boot of the machines, since its
+// sequence begins anew.
+func (o *Options) body(dst []byte, node, n int, status []byte) []byte {
 	dst = fmt.Appendf(dst, `{"node_id":"node-%07d","ip":"10.%d.%d.%d","meta":"dc=bench,rack=%d","status":"%s"`,
 		node, node>>16&255, node>>8&255, node&255, node%97, status)
 	if len(status) == len(statusDown) {
 		dst = append(dst, `,"reason":"no_p2pd"`...)
 	}
-	return fmt.Appendf(dst, `,"interval_sec":60,"boot_id":"b-%07d","seq":%d,"agent":{"version":"1.0.0","os":"linux","arch":"amd64"},`+
+	return fmt.Appendf(dst, `,"interval_sec":%d,"boot_id":"%x-%07d","seq":%d,"agent":{"version":"1.0.0","os":"linux","arch":"amd64"},`+
 		`"metrics":{"cpu_percent":%d.5,"memory_percent":41.2,"disk_percent":63.0,"load1":1.25,"uptime_sec":%d},`+
-		`"workload":{"name":"rl-swarm","phase":"training","round":%d}}`, node, n+1, n%100, n, n/1000)
+		`"workload":{"name":"rl-swarm","phase":"training","round":%d}}`, o.Interval, o.Begin.UnixMilli(), node, n+1, n%100, n, n/1000)
 }
 
 // post sends one heartbeat and reads the answer.
@@ -184,7 +190,7 @@ func (w *worker) post(n, node int) (status int, err error) {
 	if w.o.Down != nil && w.o.Down(n) {
 		said = statusDown
 	}
-	w.text = body(w.text[:0], node, n, said)
+	w.text = w.o.body(w.text[:0], node, n, said)
 	w.request = append(w.request[:0], "POST /api/heartbeat HTTP/1.1\r\nHost: "...)
 	w.request = append(w.request, w.o.Addr...)
 	w.request = append(w.request, "\r\nAuthorization: Bearer "...)

@@ -72,6 +72,24 @@ func TestEveryNodeReportsInTurn(t *testing.T) {
 	}
 }
 
+// Two loads of the same nodes are two boots, each with a sequence that grows: else the second would count as overtaken.
+func TestEachLoadIsABoot(t *testing.T) {
+	d := &door{answer: ok}
+	for i := range 2 {
+		run(t, d, load.Options{Connections: 1, Nodes: 2, First: 1, Count: 6, Duration: time.Minute, Begin: time.Now().Add(time.Duration(i) * time.Second)})
+	}
+	boots := make(map[string]int64)
+	for _, h := range d.got {
+		if h.Seq <= boots[h.BootID] || h.IntervalSec != 60 {
+			t.Errorf("seq %d after %d of boot %s, interval %v", h.Seq, boots[h.BootID], h.BootID, h.IntervalSec)
+		}
+		boots[h.BootID] = h.Seq
+	}
+	if len(boots) != 4 || len(d.got) != 10 {
+		t.Errorf("%d boots of two nodes in two loads, %d heartbeats", len(boots), len(d.got))
+	}
+}
+
 func TestRefusedAreCountedApart(t *testing.T) {
 	d := &door{answer: func(n int, w http.ResponseWriter) {
 		if n%4 == 0 {
