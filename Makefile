@@ -39,8 +39,8 @@ lint: $(LINT) ## golangci-lint, which also holds the architecture
 race: ## tests with the race detector
 	go test -race -timeout 20m $$(go list $(PACKAGES) | grep -v /e2e)
 	go test -race -timeout 20m -p 1 ./e2e ./e2e/link ./e2e/cluster ./e2e/reliability ./e2e/crashpoint
-	go test -race -short -timeout 20m -p 1 ./e2e/natsfaults ./e2e/storefaults ./e2e/powerloss ./e2e/stepclock
-	go test -race -short -timeout 20m -parallel 4 ./e2e/chaos
+	@echo "faults, which wait more than they work: two packages at a time"
+	go test -race -short -timeout 20m -p 2 -parallel 4 ./e2e/chaos ./e2e/natsfaults ./e2e/storefaults ./e2e/powerloss ./e2e/stepclock
 
 faults: deps ## one fault at a time, more rounds than in test; clocks that step, power loss, databases
 	go test -race -v -timeout 0 -p 1 ./e2e/chaos ./e2e/natsfaults ./e2e/storefaults ./e2e/stepclock ./e2e/powerloss

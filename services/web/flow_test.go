@@ -123,7 +123,7 @@ func TestBrowserByKeyboard(t *testing.T) {
 	if want := "skip | brand | Nodes | Incidents | Monitor | Русский | q | Search | chip all | chip lost | chip down | chip degraded | chip up"; !strings.HasPrefix(got, want) {
 		t.Errorf("stops: %s", got)
 	}
-	if !strings.HasSuffix(got, "The same as JSON") {
+	if !strings.HasSuffix(got, "The same as JSON | CSV | OpenAPI") {
 		t.Errorf("the end is not reached: %s", got)
 	}
 	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#show-all")), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
