@@ -103,14 +103,9 @@ func measureAgent(ctx context.Context, b *bench) error {
 	}
 	defer os.RemoveAll(dir)
 	program := filepath.Join(dir, "gensyn-agent")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-gcflags=all=-l", "-ldflags", "-s -w", "-o", program, agent)
-	build.Env = append(build.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the agent: %w\n%s", err, out)
-	}
-	info, err := os.Stat(program)
+	size, err := buildAgent(ctx, program)
 	if err != nil {
-		return fmt.Errorf("the agent: %w", err)
+		return err
 	}
 	crowd := exec.CommandContext(ctx, "sh", "-c", "i=0; while [ $i -lt 1000 ]; do sleep 600 & i=$((i+1)); done; wait")
 	endCrowd, err := together(crowd)
@@ -118,14 +113,8 @@ func measureAgent(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer endCrowd()
-
 	heard := make(chan struct{}, 1000)
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"ok":true}`))
-		heard <- struct{}{}
-	}))
+	server := monitorOf(heard)
 	defer server.Close()
 	ca := filepath.Join(dir, "ca.pem")
 	if err := os.WriteFile(ca, pemOf(server.Certificate()), 0o600); err != nil {
@@ -140,6 +129,15 @@ func measureAgent(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer p.Kill()
+	if err := b.beats(ctx, p, heard); err != nil {
+		return err
+	}
+	b.atMost("program, linux/"+runtime.GOARCH, "MB", float64(size)/1e6, 7)
+	return nil
+}
+
+// beats measures a running agent over some heartbeats.
+func (b *bench) beats(ctx context.Context, p *cluster.Process, heard <-chan struct{}) error {
 	next := func(n int) error {
 		for range n {
 			select {
@@ -176,6 +174,29 @@ func measureAgent(ctx context.Context, b *bench) error {
 	b.atMost("resident between two heartbeats", "MB", float64(resident)/1e6, 10)
 	b.atMost("resident at most, the first heartbeat included", "MB", float64(peak)/1e6, 0)
 	b.atMost("processor time, of a core, at a heartbeat a minute", "%", 100*used.Seconds()/beats/60, 0.1)
-	b.atMost("program, linux/"+runtime.GOARCH, "MB", float64(info.Size())/1e6, 7)
 	return nil
+}
+
+// buildAgent makes the program as it is released, and returns its size in bytes.
+func buildAgent(ctx context.Context, program string) (int64, error) {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nethttpomithttp2", "-gcflags=all=-l", "-ldflags", "-s -w", "-o", program, agent)
+	build.Env = append(build.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+runtime.GOARCH)
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("build the agent: %w\n%s", err, out)
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		return 0, fmt.Errorf("the agent: %w", err)
+	}
+	return info.Size(), nil
+}
+
+// monitorOf accepts every heartbeat and says so.
+func monitorOf(heard chan<- struct{}) *httptest.Server {
+	return httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"ok":true}`))
+		heard <- struct{}{}
+	}))
 }

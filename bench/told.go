@@ -76,13 +76,10 @@ func measureTold(ctx context.Context, b *bench) (err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	in := address(p.IngestURL)
 	// Agents that report every four seconds: so does the effective threshold stay the configured one.
-	some := load.Options{Addr: in, Nodes: alive, Rate: alive / 4, Interval: 4, Duration: time.Hour}
-	going, end := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { _, err := load.Run(going, withSecret(some)); done <- err }()
+	end := begin(ctx, load.Options{Addr: in, Nodes: alive, Rate: alive / 4, Interval: 4})
+	defer func() { _, _ = end() }()
 	if err := p.quiet(ctx); err != nil {
-		end()
-		return errors.Join(err, <-done)
+		return err
 	}
 	var took load.Latencies
 	for i := range rounds {
@@ -91,27 +88,30 @@ func measureTold(ctx context.Context, b *bench) (err error) {
 		_, err := b.post(ctx, load.Options{Addr: in, Nodes: node + 1, First: node, Count: node + 1, Connections: 1, Interval: 4,
 			Duration: time.Minute, Down: func(int) bool { return true }})
 		if err != nil {
-			end()
-			return errors.Join(err, <-done)
+			return err
 		}
 		m, err := named(ctx, t, node, began)
 		if err != nil {
-			end()
-			return errors.Join(err, <-done)
+			return err
 		}
 		took = append(took, uint32(m.At.Sub(began).Microseconds()))
 	}
 	b.atMost("a reported DOWN to Telegram's request, the slowest of 15", "ms", millis(load.Sorted(took).Quantile(1)), 300)
-	end()
-	if err := <-done; err != nil {
+	if _, err := end(); err != nil {
 		return err
 	}
 	return p.mass(ctx, t, nodes, alive, threshold*time.Second)
 }
 
-func withSecret(o load.Options) load.Options {
-	o.Secret, o.Connections = secret, connections
-	return o
+// begin lets a load go on until it is stopped, which may be done again. What is refused is for the caller to judge.
+func begin(ctx context.Context, o load.Options) (stop func() (load.Result, error)) {
+	o.Secret, o.Connections, o.Duration = secret, connections, time.Hour
+	ctx, cancel := context.WithCancel(ctx)
+	var r load.Result
+	var err error
+	done := make(chan struct{})
+	go func() { r, err = load.Run(ctx, o); close(done) }()
+	return func() (load.Result, error) { cancel(); <-done; return r, err }
 }
 
 // mass lets all nodes but the first be lost at once.
@@ -131,18 +131,11 @@ func (p *pipeline) mass(ctx context.Context, t *telegramtest.Server, nodes, aliv
 	if err := p.Ingest.Await(ctx, strings.Replace(p.Ingest.Ready, "/healthz", "/readyz", 1)); err != nil {
 		return err
 	}
-	going, end := context.WithCancel(ctx)
-	defer end()
-	done := make(chan error, 1)
-	var r load.Result
-	go func() {
-		var err error
-		r, err = load.Run(going, withSecret(load.Options{Addr: all.Addr, Nodes: alive, Rate: float64(alive) / 4, Interval: 4, Duration: time.Hour}))
-		done <- err
-	}()
+	end := begin(ctx, load.Options{Addr: all.Addr, Nodes: alive, Rate: float64(alive) / 4, Interval: 4})
+	defer func() { _, _ = end() }()
 	first, last, err := p.lost(ctx, nodes-alive)
 	if err != nil {
-		return errors.Join(err, <-done)
+		return err
 	}
 	told := func(m telegramtest.Message) bool { return m.At.After(first) && strings.Contains(m.Plain, "LOST") }
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
@@ -152,8 +145,8 @@ func (p *pipeline) mass(ctx context.Context, t *telegramtest.Server, nodes, aliv
 		return fmt.Errorf("nobody is told that nodes are lost: %w", err)
 	}
 	at := messages[slices.IndexFunc(messages, told)].At
-	end()
-	if err := <-done; err != nil {
+	r, err := end()
+	if err != nil {
 		return err
 	}
 	refused := 0
@@ -196,29 +189,23 @@ func measureSilence(ctx context.Context, b *bench) (err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	rate := float64(nodes) / interval.Seconds()
-	begin := time.Now()
-	going, end := context.WithCancel(ctx)
-	done := make(chan error, 1)
+	from := time.Now()
 	// Every one reports twice, so that all have joined and been told of; then those that die report no more.
-	until := begin.Add(2*interval - time.Second)
+	until := from.Add(2*interval - time.Second)
 	dies := func(node int) bool { return node%(nodes/dying) == 0 && node < nodes/dying*dying }
-	go func() {
-		_, err := load.Run(going, withSecret(load.Options{Addr: address(p.IngestURL), Nodes: nodes, Rate: rate, Begin: begin, Duration: time.Hour,
-			Alive: func(node int) bool { return !dies(node) || time.Now().Before(until) }}))
-		done <- err
-	}()
+	end := begin(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, Rate: rate, Begin: from,
+		Alive: func(node int) bool { return !dies(node) || time.Now().Before(until) }})
+	defer func() { _, _ = end() }()
 	var took load.Latencies
 	for node := 0; node < nodes/dying*dying; node += nodes / dying {
-		heard := begin.Add(interval + time.Duration(float64(node)/rate*float64(time.Second)))
+		heard := from.Add(interval + time.Duration(float64(node)/rate*float64(time.Second)))
 		m, err := named(ctx, t, node, heard.Add(threshold-time.Second))
 		if err != nil {
-			end()
-			return errors.Join(err, <-done)
+			return err
 		}
 		took = append(took, uint32(max(m.At.Sub(heard)-threshold, 0).Microseconds()))
 	}
-	end()
-	if err := <-done; err != nil {
+	if _, err := end(); err != nil {
 		return err
 	}
 	load.Sorted(took)
