@@ -7,17 +7,21 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/gensyn-monitor/gensyn-monitor/bench/load"
 	"github.com/gensyn-monitor/gensyn-monitor/bench/usage"
+	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 )
 
-// pipeline is a monitor and a connection to its database.
+// pipeline is a monitor and connections to its database and its stream.
 type pipeline struct {
 	*bench
 	*cluster.Cluster
-	db *pgx.Conn
+	db     *pgx.Conn
+	stream jetstream.Stream
 }
 
 // startPipeline runs everything; stop removes it.
@@ -26,15 +30,34 @@ func (b *bench) startPipeline(ctx context.Context, env ...string) (p *pipeline, 
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := pgx.Connect(ctx, c.DatabaseURL)
+	p = &pipeline{bench: b, Cluster: c}
+	nc, err := p.connect(ctx)
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("bench: %w", err), end())
 	}
-	p = &pipeline{bench: b, Cluster: c, db: db}
 	return p, func() error {
-		_ = db.Close(context.WithoutCancel(ctx))
+		nc.Close()
+		_ = p.db.Close(context.WithoutCancel(ctx))
 		return end()
 	}, nil
+}
+
+func (p *pipeline) connect(ctx context.Context) (*nats.Conn, error) {
+	nc, err := nats.Connect(p.NATSURL, nats.MaxReconnects(-1))
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err == nil {
+		p.stream, err = js.Stream(ctx, contract.HeartbeatsStream(0))
+	}
+	if err == nil {
+		p.db, err = pgx.Connect(ctx, p.DatabaseURL)
+	}
+	if err != nil {
+		nc.Close()
+	}
+	return nc, err
 }
 
 // lag is the age of the last message whose effects are committed: pulses come twice a second, so it grows to half a
@@ -47,18 +70,23 @@ func (p *pipeline) lag(ctx context.Context) (time.Duration, error) {
 	return time.Since(time.Unix(0, stamp)), nil
 }
 
-// folded waits until everything that is acknowledged by now is committed.
+// folded waits until everything that is in the stream by now is committed.
 func (p *pipeline) folded(ctx context.Context) error {
-	now := time.Now()
-	for {
-		lag, err := p.lag(ctx)
-		if err != nil || time.Since(now) > lag {
-			return err
+	info, err := p.stream.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at the stream: %w", err)
+	}
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		var seq uint64
+		if err := p.db.QueryRow(ctx, `SELECT seq FROM partitions WHERE partition = 0`).Scan(&seq); err != nil {
+			return fmt.Errorf("read the position: %w", err)
 		}
-		if time.Since(now) > 5*time.Minute {
+		if seq >= info.State.LastSeq {
+			return nil
+		}
+		if time.Now().After(deadline) {
 			return errors.New("the evaluator does not catch up")
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -45,7 +45,7 @@ func measureWeb(ctx context.Context, b *bench) (err error) {
 		last, err = fetch(ctx, p.WebURL+path, etag)
 		return err
 	}
-	// Each is preceded by a change, of which the page hears; what that costs it is in the figure.
+	// Each is preceded by a heartbeat, and by its commit, which comes within half a second.
 	fresh, err := measured(30, func(i int) error {
 		_, err := p.post(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, First: i, Count: i + 1, Connections: 1, Duration: time.Minute})
 		if err = errors.Join(err, p.folded(ctx)); err != nil {
