@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 )
 
 // figures are the series of a scrape: for each name, the values of each label.
@@ -78,24 +76,7 @@ func (f figures) missing(expression string) (out []string) {
 // programs show, as four programs and in one process.
 func TestDashboardAndRulesAskForWhatThereIs(t *testing.T) {
 	expressions := append(panels(t), rules(t)...)
-	telegram := fakeTelegram(t)
-	dir, err := os.MkdirTemp("", "gensyn-e2e-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	c, err := cluster.Start(t.Context(), cluster.Options{
-		Dir: dir, Bin: bin(t), Secret: secret, Env: environment(telegram.URL()),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := &system{ingest: c.IngestURL, web: c.WebURL, telegram: telegram}
+	c, s := fourPrograms(t)
 	s.report(t, "seen", "DOWN", "reason=no_p2pd")
 	s.told(t, 20*time.Second, "seen", "p2pd")
 	s.awaitRow(t, "seen", func(r row) bool { return r.Computed == "DOWN" })
@@ -109,6 +90,7 @@ func TestDashboardAndRulesAskForWhatThereIs(t *testing.T) {
 		t.Errorf("only %d figures were read", n)
 	}
 
+	telegram := s.telegram
 	o := &oneProcess{dir: t.TempDir(), telegram: telegram.URL(), addr: "127.0.0.1:0"}
 	o.start(t)
 	t.Cleanup(func() { o.stop(t) })

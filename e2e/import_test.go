@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // to make the database of an old server
-
-	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 )
 
 // oldDatabase is what an old server left that was stopped half an hour ago. Its file is still open, in WAL mode.
@@ -42,27 +39,7 @@ func oldDatabase(t *testing.T, dir string) string {
 // TestImportIntoARunningMonitor: `web import` beside the programs. Nobody is told of the nodes; one that reports goes on,
 // one that does not is lost after a threshold, and one that was down for days is not told again.
 func TestImportIntoARunningMonitor(t *testing.T) {
-	telegram := fakeTelegram(t)
-	dir, err := os.MkdirTemp("", "gensyn-e2e-") // not t.TempDir: Postgres, as another user, could not enter it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	c, err := cluster.Start(t.Context(), cluster.Options{
-		Dir: dir, Bin: bin(t), Secret: secret, Env: environment(telegram.URL()),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			showLogs(t, dir)
-		}
-	})
-	s := &system{ingest: c.IngestURL, web: c.WebURL, telegram: telegram}
+	c, s := fourPrograms(t)
 	s.keepAlive(t, "steady") // heard all the time, so that silence says something
 	s.told(t, 10*time.Second, "steady")
 	importing := func(args ...string) string {
@@ -76,7 +53,7 @@ func TestImportIntoARunningMonitor(t *testing.T) {
 		}
 		return string(out)
 	}
-	path := oldDatabase(t, dir)
+	path := oldDatabase(t, t.TempDir())
 	if out := importing("--dry-run", path); !strings.Contains(out, "would import 3 nodes") || len(s.rows(t)) != 1 {
 		t.Fatalf("a dry run: %s", out)
 	}

@@ -113,7 +113,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func TestAsFourPrograms(t *testing.T) {
+// fourPrograms starts the services as programs of their own, and ends them with the test.
+func fourPrograms(t *testing.T) (*cluster.Cluster, *system) {
+	t.Helper()
 	telegram := fakeTelegram(t)
 	dir, err := os.MkdirTemp("", "gensyn-e2e-") // not t.TempDir: Postgres, as another user, could not enter it
 	if err != nil {
@@ -134,7 +136,11 @@ func TestAsFourPrograms(t *testing.T) {
 			showLogs(t, dir)
 		}
 	})
-	s := &system{ingest: c.IngestURL, web: c.WebURL, telegram: telegram}
+	return c, &system{ingest: c.IngestURL, web: c.WebURL, telegram: telegram}
+}
+
+func TestAsFourPrograms(t *testing.T) {
+	c, s := fourPrograms(t)
 	s.crash = func(t *testing.T, pause time.Duration) {
 		for _, p := range c.Services() {
 			p.Kill()

@@ -19,7 +19,7 @@ const (
 	lookBack = 256
 	// maxReaders bounds the streams that are open at a time; each costs a goroutine and a connection.
 	maxReaders = 4096
-	// readerQueue is how far a reader may lag before it is told to look for itself.
+	// readerQueue is how many looks a reader may lag before it is told to look for itself.
 	readerQueue = 64
 )
 
@@ -37,7 +37,7 @@ type hub struct {
 	broken  bool       // the last look failed
 }
 
-// message is one event of the stream as it goes over the wire.
+// message is one event of the stream, or those of one look, as they go over the wire.
 type message struct {
 	id   string // "" for what is no event of the store
 	data []byte
@@ -146,14 +146,17 @@ func (h *hub) remember(m *message) {
 	}
 }
 
-// tell hands messages to all readers. Nobody is waited for: who lags gets "you missed something" in their place.
+// tell hands what one look found to all readers, as one piece: a write for each event would be most of what a thousand
+// open pages cost. Nobody is waited for: who lags gets "you missed something" in its place.
 func (h *hub) tell(messages []*message) {
+	var all message
+	for _, m := range messages {
+		all.data = append(all.data, m.data...)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.readers {
-		for _, m := range messages {
-			r.offer(m)
-		}
+		r.offer(&all)
 	}
 }
 

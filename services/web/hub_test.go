@@ -101,6 +101,29 @@ func TestAnEventReachesEveryReaderOnce(t *testing.T) {
 	})
 }
 
+// What one look finds is one piece for each reader: a thousand open pages cost a write for each look, not for each event.
+func TestTheEventsOfALookAreOnePiece(t *testing.T) {
+	h := newHub(nil)
+	r, _ := h.join("")
+	look := make([]nodestore.StoredEvent, 0, 3)
+	h.fresh(nil, nil) // the first look finds what is old
+	for _, n := range []int{3, 2, 1} {
+		look = append(look, transition(n, "bravo", node.Down))
+	}
+	h.tell(h.fresh(look, nil))
+	if n := len(r.queue); n != 1 {
+		t.Errorf("%d pieces wait", n)
+	}
+	got := taken(r)
+	for _, id := range []string{"id: 1:0:1:0\n", "id: 1:0:2:0\n", "id: 1:0:3:0\n"} {
+		i := strings.Index(got, id)
+		if i < 0 {
+			t.Fatalf("%q is missing, or not in its place: %q", id, got)
+		}
+		got = got[i:]
+	}
+}
+
 func TestALostAnnouncementCostsTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(sample()...)

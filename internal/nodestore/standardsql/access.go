@@ -3,7 +3,6 @@ package standardsql
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
@@ -140,24 +139,16 @@ func (s Store) SetNote(ctx context.Context, n nodestore.Note) error {
 func (s Store) Notes(ctx context.Context, nodeIDs []string) (map[string]nodestore.Note, error) {
 	out := make(map[string]nodestore.Note)
 	err := s.read(ctx, "read notes", func(tx session) error {
-		for ids := range slices.Chunk(nodeIDs, chunk) {
-			args := make([]any, len(ids))
-			for i, id := range ids {
-				args[i] = id
-			}
-			if err := tx.each(ctx, `SELECT node_id, text, by_whom, at FROM notes
-				WHERE node_id IN (`+placeholders(1, len(ids))+`)`, args, func(scan func(...any) error) (bool, error) {
-				var n nodestore.Note
-				var at int64
-				err := scan(&n.NodeID, &n.Text, &n.By, &at)
-				n.At = instant(at)
-				out[n.NodeID] = n
-				return true, err
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return tx.eachOf(ctx, nodeIDs, func(in string) string {
+			return `SELECT node_id, text, by_whom, at FROM notes WHERE node_id IN (` + in + `)`
+		}, func(scan func(...any) error) error {
+			var n nodestore.Note
+			var at int64
+			err := scan(&n.NodeID, &n.Text, &n.By, &at)
+			n.At = instant(at)
+			out[n.NodeID] = n
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ package standardsql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -130,4 +131,21 @@ func placeholders(first, n int) string {
 		fmt.Fprintf(&b, "$%d", first+i)
 	}
 	return b.String()
+}
+
+// eachOf is each for very many ids, some at a time: query makes the statement for a list of placeholders.
+func (s session) eachOf(ctx context.Context, ids []string, query func(in string) string, scan func(func(...any) error) error) error {
+	for some := range slices.Chunk(ids, chunk) {
+		args := make([]any, len(some))
+		for i, id := range some {
+			args[i] = id
+		}
+		err := s.each(ctx, query(placeholders(1, len(some))), args, func(row func(...any) error) (bool, error) {
+			return true, scan(row)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

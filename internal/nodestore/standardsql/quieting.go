@@ -3,7 +3,6 @@ package standardsql
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -84,25 +83,17 @@ func (s Store) Acknowledge(ctx context.Context, nodeID string, incident node.Sta
 func (s Store) Acknowledgements(ctx context.Context, nodeIDs []string) (map[string]nodestore.Acknowledgement, error) {
 	out := make(map[string]nodestore.Acknowledgement)
 	err := s.read(ctx, "read acknowledgements", func(tx session) error {
-		for ids := range slices.Chunk(nodeIDs, chunk) {
-			args := make([]any, len(ids))
-			for i, id := range ids {
-				args[i] = id
-			}
-			if err := tx.each(ctx, `SELECT a.node_id, a.incident, a.by_whom, a.at FROM acknowledgements a
-				JOIN nodes n ON n.id = a.node_id AND n.incident = a.incident
-				WHERE a.node_id IN (`+placeholders(1, len(ids))+`)`, args, func(scan func(...any) error) (bool, error) {
-				var a nodestore.Acknowledgement
-				var at int64
-				err := scan(&a.NodeID, &a.Incident, &a.By, &at)
-				a.At = instant(at)
-				out[a.NodeID] = a
-				return true, err
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return tx.eachOf(ctx, nodeIDs, func(in string) string {
+			return `SELECT a.node_id, a.incident, a.by_whom, a.at FROM acknowledgements a
+				JOIN nodes n ON n.id = a.node_id AND n.incident = a.incident WHERE a.node_id IN (` + in + `)`
+		}, func(scan func(...any) error) error {
+			var a nodestore.Acknowledgement
+			var at int64
+			err := scan(&a.NodeID, &a.Incident, &a.By, &at)
+			a.At = instant(at)
+			out[a.NodeID] = a
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
