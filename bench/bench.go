@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 // Options say how much is measured.
@@ -162,7 +163,7 @@ func self(dir, name string, args ...string) (*cluster.Process, string, error) {
 	if _, err := exec.LookPath(path); err != nil {
 		return nil, "", fmt.Errorf("find this program: %w", err)
 	}
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		return nil, "", err
 	}

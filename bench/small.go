@@ -16,6 +16,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/bench/load"
 	"github.com/gensyn-monitor/gensyn-monitor/bench/usage"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 
 // alone is standalone in a folder of its own.
 func (b *bench) alone(ctx context.Context, dir string) (p *cluster.Process, addr string, err error) {
-	if addr, err = cluster.FreeAddr(); err != nil {
+	if addr, err = freeport.Address(); err != nil {
 		return nil, "", err
 	}
 	p = &cluster.Process{

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/smalldisk"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 // stubborn is nodes that change their state at every heartbeat, and send one again until it is answered 200, as agents do.
@@ -84,7 +84,7 @@ func (l *stubborn) accepted(since time.Time, nodes int) bool {
 func TestStandaloneDiskFull(t *testing.T) {
 	const nodes, lasts = 20, 14 * time.Second // longer than it waits before it looks whether a restart of NATS would help
 	telegram := fakeTelegram(t)
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}

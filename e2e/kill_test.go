@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/sqlite"
 )
@@ -66,7 +66,7 @@ func (p *standalone) start() {
 }
 
 func newStandalone(t *testing.T, env ...string) *standalone {
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestStandaloneReadsDotEnv(t *testing.T) {
 		t.Errorf("a wrong line: %v\n%s", err, out)
 	}
 	write("\ufeffSHARED_SECRET='hunter$2hunter2'\r\nSITE_TITLE=The $HOME\r\nDOWN_THRESHOLD_SEC=\r\n")
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 )
 
@@ -101,7 +102,7 @@ func (c *Cluster) define(o Options) error {
 	addrs := make([]string, 8)
 	for i := range addrs {
 		var err error
-		if addrs[i], err = FreeAddr(); err != nil {
+		if addrs[i], err = freeport.Address(); err != nil {
 			return err
 		}
 	}

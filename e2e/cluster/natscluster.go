@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 // NATSServers defines n nats-servers below dir that are one cluster, or one server on its own when n is 1, and their
@@ -16,7 +18,7 @@ import (
 func NATSServers(dir, bin string, n int) (servers []*Process, url string, err error) {
 	addrs := make([]string, 3*n)
 	for i := range addrs {
-		if addrs[i], err = FreeAddr(); err != nil {
+		if addrs[i], err = freeport.Address(); err != nil {
 			return nil, "", err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -154,16 +153,6 @@ func (p *Process) wait() {
 	if exited != nil {
 		<-exited
 	}
-}
-
-// FreeAddr is a loopback address that nobody listens on.
-func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // Build compiles programs of this repository, or of its tools, into dir and returns it.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 // These make the test binary a program that starts a process, or that process, which answers at an address.
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 func parent(dir string) {
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	if err == nil {
 		p := &cluster.Process{
 			Name: "child", Path: os.Args[0], Env: []string{childVar + "=" + addr}, Ready: "http://" + addr, Log: filepath.Join(dir, "log"),

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/link"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 )
 
@@ -173,7 +174,7 @@ func freeAddrs(n int) ([]string, error) {
 	out := make([]string, n)
 	for i := range out {
 		var err error
-		if out[i], err = FreeAddr(); err != nil {
+		if out[i], err = freeport.Address(); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +209,7 @@ func (r *Replicated) defineServices(o ReplicatedOptions) error {
 
 // instance is a service with links to all nats-servers.
 func (r *Replicated) instance(o ReplicatedOptions, name string, n int) (*Instance, error) {
-	metrics, err := FreeAddr()
+	metrics, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +269,7 @@ func (r *Replicated) useTelegram(o ReplicatedOptions, i *Instance) error {
 }
 
 func (r *Replicated) servePage(o ReplicatedOptions, i *Instance) error {
-	addr, err := FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		return err
 	}
@@ -279,7 +280,7 @@ func (r *Replicated) servePage(o ReplicatedOptions, i *Instance) error {
 
 // serveFront puts a link between agents and an ingest, as a proxy or load balancer would stand there.
 func (r *Replicated) serveFront(o ReplicatedOptions, i *Instance) error {
-	addr, err := FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 )
 
@@ -56,7 +56,7 @@ func deploy(t *testing.T, project string, overlays ...string) *deployment {
 	}
 	t.Cleanup(telegram.Close)
 	d.telegram = telegram
-	if d.base, err = cluster.FreeAddr(); err != nil {
+	if d.base, err = freeport.Address(); err != nil {
 		t.Fatal(err)
 	}
 	d.settings = filepath.Join(t.TempDir(), "env")

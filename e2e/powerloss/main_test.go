@@ -15,6 +15,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 // group is the part of docs/reliability.md that these tests fill.
@@ -156,9 +157,9 @@ func moments(t *testing.T, m *Machine, chance *rand.Rand, from, to, n int) []int
 // natsServer is a nats-server that keeps its streams in store.
 func natsServer(t *testing.T, dir, store, syncInterval string) (p *cluster.Process, url string) {
 	t.Helper()
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	must(t, err)
-	monitor, err := cluster.FreeAddr()
+	monitor, err := freeport.Address()
 	must(t, err)
 	conf := fmt.Sprintf("listen: %q\nhttp: %q\njetstream { store_dir: %q, sync_interval: %q, max_file: 4G }\n", addr, monitor, store, syncInterval)
 	name := filepath.Base(store)

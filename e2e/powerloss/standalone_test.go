@@ -11,6 +11,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/reliability"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 
 	_ "modernc.org/sqlite" // to look into the survivor's database
@@ -19,7 +20,7 @@ import (
 // address is a free one.
 func address(t *testing.T) string {
 	t.Helper()
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	must(t, err)
 	return addr
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 )
 
@@ -72,11 +73,11 @@ func (r *Rig) start(ctx context.Context) (err error) {
 }
 
 func (r *Rig) startNATS(ctx context.Context) error {
-	addr, err := cluster.FreeAddr()
+	addr, err := freeport.Address()
 	if err != nil {
 		return err
 	}
-	monitor, err := cluster.FreeAddr()
+	monitor, err := freeport.Address()
 	if err != nil {
 		return err
 	}
@@ -108,14 +109,14 @@ func (r *Rig) Add(ctx context.Context, program, name string, env ...string) (*Se
 }
 
 func (r *Rig) define(program, name string, env []string) (*Service, error) {
-	metrics, err := cluster.FreeAddr()
+	metrics, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}
 	s := &Service{Metrics: metrics}
 	s.env = slices.Concat([]string{"NATS_URL=" + r.NATSURL, "METRICS_ADDR=" + metrics, "LOG_FORMAT=json"}, r.options.Env, env)
 	if program == "ingest" || program == "web" {
-		addr, err := cluster.FreeAddr()
+		addr, err := freeport.Address()
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/childprocess"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
 
 // Limits of waiting for the server, generous for a busy machine.
@@ -86,7 +87,7 @@ func (s *Server) prepare() (err error) {
 			return err
 		}
 	}
-	s.port, err = freePort()
+	s.port, err = freeport.Port()
 	return err
 }
 
@@ -217,13 +218,4 @@ func (s *Server) logTail() string {
 		return err.Error()
 	}
 	return string(log[max(0, len(log)-2000):])
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
