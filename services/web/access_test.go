@@ -231,6 +231,27 @@ func TestTheCookieIsSecureWhereThePageIs(t *testing.T) {
 	}
 }
 
+// Only a trusted proxy says that the page is reached by HTTPS: also where agents are told to report, and for the cookie of
+// the language.
+func TestNobodyElseSaysThatItIsHTTPS(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		s := newService(t, newFakeStore(), func(o *Options) {
+			o.AgentHint = true
+			if trusted {
+				if err := o.TrustedProxies.UnmarshalText([]byte("192.0.2.0/24")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		w := do(s, "GET", "/?lang=ru", "X-Forwarded-Proto", "https")
+		want := map[bool]string{false: "http://example.com/api/heartbeat", true: "https://example.com/api/heartbeat"}[trusted]
+		wantText(t, w, " "+want)
+		if c := w.Result().Cookies(); len(c) != 1 || c[0].Secure != trusted {
+			t.Errorf("trusted %v: cookies %v", trusted, c)
+		}
+	}
+}
+
 func TestOtherSitesCannotAct(t *testing.T) {
 	store := realStore(t)
 	v := visit(t, withStore(t, store, func(o *Options) { o.PublicURL = "https://nodes.example.org" }))
