@@ -186,9 +186,9 @@
   function listen() {
     clearTimeout(retry);
     if (stream || document.hidden) return;
-    stream = new EventSource(root + "api/events");
+    stream = new EventSource(root + "api/events?brief");
     stream.onopen = () => { fails = 0; news(); show(); };
-    for (const kind of ["change", "monitor", "status", "reset"]) stream.addEventListener(kind, news);
+    for (const kind of ["news", "reset"]) stream.addEventListener(kind, news);
     stream.onerror = () => {
       unlisten();
       // Pages must not come back all at once.
