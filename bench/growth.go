@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/bench/load"
@@ -55,17 +54,20 @@ func (b *bench) grow(ctx context.Context, nodes int) (err error) {
 	if err := p.Evaluator.Stop(); err != nil {
 		return err
 	}
-	began := time.Now()
-	if err := p.Evaluator.Start(ctx); err != nil {
+	// What changes a state is committed at once.
+	_, err = p.post(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, Count: 1, Connections: 1, Duration: time.Minute,
+		Down: func(int) bool { return true }})
+	if err != nil {
 		return err
 	}
-	if err := p.Evaluator.Await(ctx, strings.Replace(p.Evaluator.Ready, "/healthz", "/readyz", 1)); err != nil {
+	began := time.Now()
+	if err := p.Evaluator.Start(ctx); err != nil {
 		return err
 	}
 	if err := p.folded(ctx); err != nil {
 		return err
 	}
-	b.atMost(name("an evaluator starts and has folded what waited"), "s", time.Since(began).Seconds(), 0)
+	b.atMost(name("an evaluator starts, loads them and commits the first change"), "s", time.Since(began).Seconds(), 0)
 	resident, _, err := usage.Memory(p.Evaluator.PID())
 	if err != nil {
 		return err
