@@ -133,7 +133,7 @@
   // mayReload says no while somebody writes, and to a page that is new: replicas of two versions may answer by turns while
   // the monitor is updated.
   function mayReload() {
-    const written = (e) => e.value !== e.defaultValue || e.checked !== e.defaultChecked;
+    const written = (e) => e.type === "checkbox" ? e.checked !== e.defaultChecked : e.value !== e.defaultValue;
     return performance.now() > settled &&
       ![...document.querySelectorAll('form[method="post"] :is(input, textarea)')].some(written);
   }
