@@ -61,7 +61,7 @@ type spanRow struct {
 // getMonitor answers the page about the monitor itself.
 func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 	words, access, v := language(r), accessWordsFor(r), viewer(r)
-	s.show(w, r, page{
+	p := page{
 		nav: "monitor", title: words.Monitor, live: "monitor.html",
 		above: "monitor-above.html", aboveData: goneData{W: words, Root: root(r)},
 		data: func(ctx context.Context, at *standing) (any, error) {
@@ -78,7 +78,11 @@ func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 			d.A, d.Acting = access, v.SignedIn && s.Access != nil
 			return d, nil
 		},
-	})
+	}
+	if r.Header.Get(liveHeader) == "" && v.SignedIn && s.Access != nil && s.Quieting != nil {
+		p.below, p.belowData = "quiet.html", actData{A: access, Root: root(r), Next: "monitor", Spans: access.silenceSpans()}
+	}
+	s.show(w, r, p)
 }
 
 func (s *Service) monitorData(w *words, root string, at *standing, spans []node.Span, hosts bool) *monitorData {
