@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -116,8 +117,11 @@ func write(t *testing.T, path string, data []byte) {
 
 var errDead = errors.New("dial tcp: connection refused")
 
-// sendTraffic says what an ingest would have said in the last minutes.
+// sendTraffic says what an ingest would have said in the last minutes, and what all processes say.
 func sendTraffic(s *Service) {
+	for i, service := range []string{"ingest", "ingest", "evaluator", "evaluator", "notifier", "web"} {
+		s.Process(fmt.Appendf(nil, `{"v":1,"service":%q,"id":"%s-%d","version":"dev","started":%d}`, service, service, i, time.Now().Add(-time.Duration(i+1)*37*time.Hour).Unix()))
+	}
 	for i := range 5 {
 		s.traffic.add(contract.Batch{V: 1, Ingest: "ingest-7f9c", Accepted: 29 + i, Refused: map[string]int{"401": 3}}, time.Now().Add(time.Duration(i-4)*time.Minute))
 	}

@@ -11,7 +11,7 @@
 
   const every = 15000; // milliseconds between two refreshes when nothing happens
   const least = 250; // between two refreshes, whatever happens
-  const most = 750; // the same where something happens all the time: then a page may lag nearly a second
+  const most = 600; // the same where something happens all the time: a change is still shown within a second
   const settled = 60000; // how old a page is before a newer monitor makes it load anew
   const patience = 8000; // for one answer
   const quiet = 10000; // hidden for so long, a page listens no more
