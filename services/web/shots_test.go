@@ -52,7 +52,7 @@ func TestBrowserScreenshots(t *testing.T) {
 		{"node-lost", address + "/nodes/gpu-11-gensyn?lang=en", "dark", 1280, 800, true, false, false},
 		{"incidents", address + "/incidents?lang=en", "light", 1280, 800, false, false, true},
 		{"incidents-phone-ru", address + "/incidents?lang=ru", "light", 390, 844, false, false, false},
-		{"monitor", address + "/monitor?lang=en", "light", 1280, 800, true, false, true},
+		{"monitor", address + "/monitor?lang=en", "light", 1280, 1050, false, false, true},
 		{"monitor-phone-ru-dark", address + "/monitor?lang=ru", "dark", 390, 844, true, false, false},
 		{"tablet", address + "/?lang=en", "light", 820, 1100, false, false, false},
 		{"empty", empty + "/?lang=en", "light", 1280, 800, false, false, false},
@@ -119,7 +119,7 @@ var errDead = errors.New("dial tcp: connection refused")
 
 // sendTraffic says what an ingest would have said in the last minutes, and what all processes say.
 func sendTraffic(s *Service) {
-	for i, service := range []string{"ingest", "ingest", "evaluator", "evaluator", "notifier", "web"} {
+	for i, service := range []string{"ingest", "evaluator", "notifier", "web"} {
 		s.Process(fmt.Appendf(nil, `{"v":1,"service":%q,"id":"%s-%d","version":"dev","started":%d}`, service, service, i, time.Now().Add(-time.Duration(i+1)*37*time.Hour).Unix()))
 	}
 	for i := range 5 {
