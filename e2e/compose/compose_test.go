@@ -356,7 +356,7 @@ func (w *world) killed(t *testing.T) {
 	var last string
 	rounds := 0
 	for _, c := range w.containers() {
-		if c.service() == "init" {
+		if c.service() == "init" || testing.Short() && !slices.Contains([]string{"nats", "postgres", "ingest-a"}, c.service()) {
 			continue
 		}
 		w.kill(c)
@@ -368,6 +368,9 @@ func (w *world) killed(t *testing.T) {
 		}
 	}
 	eventually(t, time.Minute, "all nodes are up", w.allUp)
+	if testing.Short() {
+		return // no row of the table either: these are not all
+	}
 	// It still notices a node that falls silent.
 	w.fleet.Set(1, fleet.Silent)
 	w.tells(2*threshold+30*time.Second, "node-001")
