@@ -150,6 +150,15 @@ func TestUsersMayDoNothingElse(t *testing.T) {
 		"$JS.API.STREAM.DELETE.HEARTBEATS_0": "", "$JS.API.STREAM.PURGE.HEARTBEATS_0": "", "$JS.API.STREAM.UPDATE.HEARTBEATS_0": "",
 		"$JS.API.STREAM.MSG.DELETE.HEARTBEATS_0": "", "$JS.API.STREAM.MSG.GET.HEARTBEATS_0": "evaluator",
 		"$JS.API.CONSUMER.CREATE.HEARTBEATS_0.x": "evaluator", "$KV.TOKENS.x": "web", "$JS.API.CONSUMER.CREATE.KV_TOKENS.x": "ingest web",
+		"$JS.API.STREAM.INFO.HEARTBEATS_0": "ingest evaluator web", "$JS.API.STREAM.INFO.EVENTS": "ingest evaluator",
+		"$JS.API.STREAM.INFO.KV_TOKENS": "ingest evaluator web", "$JS.API.STREAM.CREATE.HEARTBEATS_0": "ingest evaluator",
+		"$JS.API.STREAM.CREATE.EVENTS": "ingest evaluator", "$JS.API.STREAM.CREATE.KV_TOKENS": "ingest evaluator",
+		"$JS.API.CONSUMER.MSG.NEXT.HEARTBEATS_0.x": "evaluator", "$JS.API.CONSUMER.DELETE.HEARTBEATS_0.x": "evaluator",
+		"$JS.API.CONSUMER.INFO.HEARTBEATS_0.x": "evaluator", "$JS.API.CONSUMER.MSG.NEXT.KV_TOKENS.x": "ingest web",
+		"$JS.API.CONSUMER.DELETE.KV_TOKENS.x": "ingest web", "$JS.API.CONSUMER.INFO.KV_TOKENS.x": "ingest web",
+		"$JS.API.CONSUMER.CREATE.EVENTS.x": "", "$JS.API.STREAM.MSG.GET.EVENTS": "", "$JS.API.STREAM.MSG.GET.KV_TOKENS": "",
+		"$JS.API.STREAM.SNAPSHOT.HEARTBEATS_0": "", "$JS.API.STREAM.RESTORE.HEARTBEATS_0": "", "$JS.API.STREAM.NAMES": "",
+		"$JS.API.DIRECT.GET.KV_TOKENS": "", "$JS.API.DIRECT.GET.HEARTBEATS_0": "", "$JS.API.INFO": "", "_INBOX_web.x": "", "_INBOX_ingest.x": "",
 		"$JS.API.STREAM.DELETE.KV_TOKENS": "", "$JS.API.STREAM.CREATE.OTHER": "", "heartbeat.1": "", "other": "",
 	}
 	heard := map[string]string{ // who may subscribe to it
