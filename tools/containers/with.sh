@@ -17,10 +17,6 @@ export ROOT=${CONTAINERS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/gensyn-monitor/con
 mkdir -p "$ROOT"
 none() { echo "no Docker engine can be had here: $*" >&2; exit 69; }
 
-# One at a time: the engine of the first must not end under the second.
-exec 9>"$ROOT/lock"
-flock 9
-
 # What a way of ending must not skip.
 engine='' command=''
 end() {
@@ -36,6 +32,11 @@ end() {
 trap 'end $?' EXIT
 trap 'end 130' INT
 trap 'end 143' TERM HUP
+
+# One at a time: the engine of the first must not end under the second. Signals are heard while it waits.
+exec 9>"$ROOT/lock"
+flock 9 &
+wait $! || exit
 
 install() {
 	command -v apt-get >/dev/null || return 1
