@@ -308,6 +308,14 @@ func (w *world) page(t *testing.T) {
 	if status, _ := w.get("/"); status != http.StatusOK {
 		t.Errorf("with it: %d", status)
 	}
+	status, body := w.ask("/.well-known/security.txt", "", "")
+	_, after, _ := strings.Cut(body, "Expires: ")
+	expires, _, _ := strings.Cut(after, "\n")
+	until, err := time.Parse(time.RFC3339, expires)
+	if left := time.Until(until); status != http.StatusOK || err != nil || left < 0 || left > 366*24*time.Hour ||
+		!strings.HasPrefix(body, "Contact: mailto:security@example.org\n") {
+		t.Errorf("security.txt: %d %q, %v", status, body, err)
+	}
 	if status, body := w.get("/readyz"); status != http.StatusOK || strings.Contains(body, "172.") {
 		t.Errorf("/readyz: %d %q", status, body)
 	}
