@@ -82,16 +82,31 @@ func outside(t *testing.T, project string) string {
 	return strings.TrimSpace(run(t, "docker", "network", "inspect", name, "-f", "{{(index .IPAM.Config 0).Gateway}}"))
 }
 
-// write makes the settings file, as a person would.
+// write makes the settings file as a person would: the example with its first lines filled in, and, behind those, what
+// this test wants otherwise.
 func (d *deployment) write(more ...string) {
 	d.t.Helper()
 	host, port, err := net.SplitHostPort(d.base)
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	example, err := os.ReadFile(filepath.Join(folder, ".env.example"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	filled := string(example)
+	for name, value := range map[string]string{
+		"DOMAIN": domain, "TELEGRAM_BOT_TOKEN": telegramtest.Token, "TELEGRAM_CHAT_ID": "'" + chat + "'  # a group",
+	} {
+		empty := "\n" + name + "=\n"
+		if strings.Count(filled, empty) != 1 {
+			d.t.Fatalf(".env.example does not ask for %s", name)
+		}
+		filled = strings.Replace(filled, empty, "\n"+name+"="+value+"\n", 1)
+	}
 	lines := append([]string{
-		"DOMAIN=" + domain, "HTTPS_BIND=" + host, "HTTPS_PORT=" + port, "SETTINGS_FILE=" + d.settings,
-		"TELEGRAM_BOT_TOKEN=" + telegramtest.Token, "TELEGRAM_CHAT_ID='" + chat + "'  # a group", "TELEGRAM_API_URL=" + d.telegram.URL(),
+		filled, "HTTPS_BIND=" + host, "HTTPS_PORT=" + port, "SETTINGS_FILE=" + d.settings,
+		"TELEGRAM_API_URL=" + d.telegram.URL(),
 		fmt.Sprintf("DOWN_THRESHOLD_SEC=%.0f", threshold.Seconds()),
 		`WEB_USERNAME="viewer"`, "WEB_PASSWORD='pass#word'", "SECURITY_CONTACT=mailto:security@example.org",
 	}, more...)
