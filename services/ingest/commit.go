@@ -9,6 +9,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 const (
@@ -36,6 +37,7 @@ var (
 type committer struct {
 	publish func(ctx context.Context, b contract.Batch, heartbeats [][]byte) error
 	now     func() time.Time
+	traced  bool // some submissions may be
 
 	mu       sync.Mutex
 	queue    []*submission
@@ -50,15 +52,19 @@ type committer struct {
 // submission is one heartbeat on its way into a message.
 type submission struct {
 	data  []byte
-	until time.Time  // its caller waits no longer
-	done  chan error // takes one
-	gone  bool       // its caller gave up: it must not be published any more
+	until time.Time     // its caller waits no longer
+	done  chan error    // takes one
+	span  *tracing.Span // nil for most
+	gone  bool          // its caller gave up: it must not be published any more
 }
 
 // submit stores one encoded heartbeat. It returns nil once the message is stored, or after maxWait at the latest
 // the reason why it may not be. A heartbeat that was given up before its message was begun is never stored.
-func (c *committer) submit(data []byte) error {
-	s := &submission{data: data, done: make(chan error, 1)}
+func (c *committer) submit(data []byte) error { return c.submitTraced(data, nil) }
+
+// submitTraced is submit with the span that the heartbeat is a part of.
+func (c *committer) submitTraced(data []byte, span *tracing.Span) error {
+	s := &submission{data: data, span: span, done: make(chan error, 1)}
 	if err := c.enqueue(s); err != nil {
 		return err
 	}
@@ -159,7 +165,10 @@ func (c *committer) send(limit time.Duration, batch []*submission) error {
 	for i, s := range batch {
 		heartbeats[i] = s.data
 	}
-	if err := c.publish(ctx, contract.Batch{}, heartbeats); err != nil {
+	ctx, traced := c.publishing(ctx, batch)
+	err := c.publish(ctx, contract.Batch{}, heartbeats)
+	traced.end(err)
+	if err != nil {
 		return fmt.Errorf("%w: %w", errUnstored, err)
 	}
 	crashpoint.Here("ingest.acknowledged")

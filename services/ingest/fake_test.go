@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -26,7 +27,8 @@ type fakeBus struct {
 	begun    int
 	inFlight int
 	batches  []contract.Batch
-	changed  chan struct{} // takes one whenever something happened
+	traces   [][]contract.Trace // of each
+	changed  chan struct{}      // takes one whenever something happened
 }
 
 func newFakeBus() *fakeBus { return &fakeBus{changed: make(chan struct{}, 1)} }
@@ -60,7 +62,11 @@ func (b *fakeBus) Publish(ctx context.Context, subject string, data []byte) (uin
 	if err != nil || subject != "heartbeat.0" {
 		panic("unreadable batch, or a wrong subject: " + subject + ": " + string(data))
 	}
-	b.batches = append(b.batches, batch)
+	name, value := bus.HeaderIn(ctx)
+	if value != "" && name != contract.TracesHeader {
+		panic("an unknown header: " + name)
+	}
+	b.batches, b.traces = append(b.batches, batch), append(b.traces, contract.DecodeTraces(value))
 	return uint64(len(b.batches)), nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // Path is where agents report.
@@ -74,7 +75,7 @@ func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	peer := s.TrustedProxies.Of(r)
 	node, no := s.authorize(r, peer)
 	if no == nil {
-		no = s.take(w, r, peer, node)
+		no = s.take(w, r, peer, node, begun)
 	}
 	if no != nil {
 		s.refuse(w, peer, no)
@@ -116,8 +117,8 @@ func (s *Service) tooManyFailures(peer netip.Addr) *refusal {
 }
 
 // take reads, decodes and stores. It returns nil once the heartbeat is stored. node is the only one that may be
-// reported, "" for any.
-func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string) *refusal {
+// reported, "" for any; begun is when the request came.
+func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string, begun time.Time) *refusal {
 	body, no := read(w, r)
 	if no != nil {
 		return no
@@ -139,13 +140,15 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, 
 		}
 	}
 	crashpoint.Here("ingest.read")
-	if err := s.store(h); err != nil {
-		return &refusal{
+	span := s.traces.begin(r, &h, begun)
+	if err := s.store(h, span); err != nil {
+		no = &refusal{
 			status: http.StatusServiceUnavailable, retryAfter: retryLater, node: h.NodeID,
 			detail: reason(err), cause: err,
 		}
 	}
-	return nil
+	s.endTrace(span, no)
+	return no
 }
 
 // read returns the body, if it is not too long.
@@ -169,14 +172,14 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
 	return body.Bytes(), nil
 }
 
-func (s *Service) store(h contract.Heartbeat) error {
+func (s *Service) store(h contract.Heartbeat, span *tracing.Span) error {
 	data, err := encode(h)
 	if err != nil {
 		return err
 	}
 	s.metrics.waiting.Inc()
 	defer s.metrics.waiting.Dec()
-	return s.commit.submit(data)
+	return s.commit.submitTraced(data, span)
 }
 
 // reason is what an agent is told of an error of the committer.

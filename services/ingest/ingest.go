@@ -20,6 +20,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/limiter"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // Bus is what ingest needs of JetStream.
@@ -40,6 +41,7 @@ type Options struct {
 	TrustedProxies clientaddr.Proxies // whose X-Forwarded-For is believed
 	Log            zerolog.Logger
 	Metrics        prometheus.Registerer // may be nil
+	Tracer         *tracing.Tracer       // nil for none
 	Now            func() time.Time      // time.Now when nil
 }
 
@@ -61,6 +63,7 @@ type Service struct {
 	tally    tally
 	commit   *committer
 	self     *selfCheck
+	traces   *traces
 	metrics  metrics
 	refusals zerolog.Logger // sampled: strangers must not fill the log
 
@@ -99,6 +102,7 @@ func New(o Options) (*Service, error) {
 		failures:  limiter.New[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
 		reports:   limiter.New[string](reportsAtOnce, reportsEach, 0, o.Now),
 		self:      newSelfCheck(),
+		traces:    newTraces(o.Tracer, o.Now),
 		metrics:   newMetrics(o.Metrics),
 		refusals:  o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second}),
 		listening: newCondition(),
@@ -106,7 +110,7 @@ func New(o Options) (*Service, error) {
 	}
 	s.storing.watch(o.Metrics, "stream")
 	s.listening.watch(o.Metrics, "own address")
-	s.commit = &committer{publish: s.publish, now: o.Now}
+	s.commit = &committer{publish: s.publish, now: o.Now, traced: o.Tracer != nil}
 	return s, nil
 }
 
