@@ -90,13 +90,27 @@ func (p *pipeline) folded(ctx context.Context) error {
 	}
 }
 
-// fill makes the nodes and waits until they are stored.
+// fill makes the nodes and waits until they are stored, and the first sample of each, which would come only once in ten
+// minutes.
 func (p *pipeline) fill(ctx context.Context, nodes int) error {
 	_, err := p.post(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, Count: nodes, Duration: time.Hour})
 	if err != nil {
 		return err
 	}
-	return p.folded(ctx)
+	if err := p.folded(ctx); err != nil {
+		return err
+	}
+	for last, same := -1, 0; same < 12; time.Sleep(500 * time.Millisecond) { // they are stored every five seconds
+		var samples int
+		if err := p.db.QueryRow(ctx, `SELECT count(*) FROM samples`).Scan(&samples); err != nil {
+			return fmt.Errorf("count the samples: %w", err)
+		}
+		if samples != last {
+			last, same = samples, 0
+		}
+		same++
+	}
+	return ctx.Err()
 }
 
 // metered posts and says what all processes used until the last heartbeat was committed.

@@ -171,17 +171,17 @@ var (
 // NodeID is the id of a node of the load.
 func NodeID(node int) string { return fmt.Sprintf("node-%07d", node) }
 
-// body is what a current agent sends of a node: about 400 bytes. Each load is another boot of the machines, since its
-// sequence begins anew.
+// body is what a current agent sends of a node: about 400 bytes. The machines run on from one load to the next, so the
+// sequence grows with the time.
 func (o *Options) body(dst []byte, node, n int, status []byte) []byte {
 	dst = fmt.Appendf(dst, `{"node_id":"node-%07d","ip":"10.%d.%d.%d","meta":"dc=bench,rack=%d","status":"%s"`,
 		node, node>>16&255, node>>8&255, node&255, node%97, status)
 	if len(status) == len(statusDown) {
 		dst = append(dst, `,"reason":"no_p2pd"`...)
 	}
-	return fmt.Appendf(dst, `,"interval_sec":%d,"boot_id":"%x-%07d","seq":%d,"agent":{"version":"1.0.0","os":"linux","arch":"amd64"},`+
+	return fmt.Appendf(dst, `,"interval_sec":%d,"boot_id":"boot-%07d","seq":%d,"agent":{"version":"1.0.0","os":"linux","arch":"amd64"},`+
 		`"metrics":{"cpu_percent":%d.5,"memory_percent":41.2,"disk_percent":63.0,"load1":1.25,"uptime_sec":%d},`+
-		`"workload":{"name":"rl-swarm","phase":"training","round":%d}}`, o.Interval, o.Begin.UnixMilli(), node, n+1, n%100, n, n/1000)
+		`"workload":{"name":"rl-swarm","phase":"training","round":%d}}`, o.Interval, node, o.Begin.UnixMicro()+int64(n), n%100, n, n/1000)
 }
 
 // post sends one heartbeat and reads the answer.

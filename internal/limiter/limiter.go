@@ -12,12 +12,13 @@ type Limiter[K comparable] struct {
 	interval time.Duration
 	burst    int
 	most     int // keys remembered; 0 for no bound. Beyond it, new keys share the zero key's allowance.
-	now      func() time.Time
+	clock    func() time.Time
+	begun    time.Time
 
 	mu      sync.Mutex
-	whole   map[K]time.Time // when the burst is whole again
-	sweepAt int             // keys
-	swept   time.Time
+	whole   map[K]time.Duration // when the burst is whole again, after begun: a time.Time would hold a pointer
+	sweepAt int                 // keys
+	swept   time.Duration
 }
 
 // minSweep is the number of keys below which forgetting is not worth the work.
@@ -26,10 +27,12 @@ const minSweep = 1024
 // New makes a limiter that remembers at most so many keys; 0 for no bound.
 func New[K comparable](burst int, interval time.Duration, most int, now func() time.Time) *Limiter[K] {
 	return &Limiter[K]{
-		interval: interval, burst: burst, most: most, now: now,
-		whole: make(map[K]time.Time), sweepAt: minSweep,
+		interval: interval, burst: burst, most: most, clock: now, begun: now(),
+		whole: make(map[K]time.Duration), sweepAt: minSweep, swept: -interval,
 	}
 }
+
+func (l *Limiter[K]) now() time.Duration { return l.clock().Sub(l.begun) }
 
 // Take uses one of the key's allowance and returns 0, or returns how long to wait for the next.
 func (l *Limiter[K]) Take(key K) time.Duration {
@@ -40,7 +43,7 @@ func (l *Limiter[K]) Take(key K) time.Duration {
 	if wait := l.wait(whole, now); wait > 0 {
 		return wait
 	}
-	l.whole[key] = whole.Add(l.interval)
+	l.whole[key] = whole + l.interval
 	return 0
 }
 
@@ -59,40 +62,37 @@ func (l *Limiter[K]) GiveBack(key K) {
 	defer l.mu.Unlock()
 	key, whole := l.find(key, l.now())
 	if _, known := l.whole[key]; known {
-		l.whole[key] = whole.Add(-l.interval)
+		l.whole[key] = whole - l.interval
 	}
 }
 
 // find returns the key whose allowance counts, and when its burst is whole again, now at the earliest.
-func (l *Limiter[K]) find(key K, now time.Time) (K, time.Time) {
+func (l *Limiter[K]) find(key K, now time.Duration) (K, time.Duration) {
 	whole, known := l.whole[key]
 	if !known && l.full(now) {
 		var shared K
 		key, whole = shared, l.whole[shared]
 	}
-	if whole.Before(now) {
-		whole = now
-	}
-	return key, whole
+	return key, max(whole, now)
 }
 
-func (l *Limiter[K]) wait(whole, now time.Time) time.Duration {
-	return whole.Sub(now) - time.Duration(l.burst-1)*l.interval
+func (l *Limiter[K]) wait(whole, now time.Duration) time.Duration {
+	return whole - now - time.Duration(l.burst-1)*l.interval
 }
 
 // full makes room for a key, if there is any to make.
-func (l *Limiter[K]) full(now time.Time) bool {
-	if len(l.whole) >= l.sweepAt && now.Sub(l.swept) >= l.interval {
+func (l *Limiter[K]) full(now time.Duration) bool {
+	if len(l.whole) >= l.sweepAt && now-l.swept >= l.interval {
 		l.sweep(now)
 	}
 	return l.most > 0 && len(l.whole) >= l.most
 }
 
 // sweep forgets the keys whose burst is whole. It makes a new map: a map never gives its room back.
-func (l *Limiter[K]) sweep(now time.Time) {
-	kept := make(map[K]time.Time)
+func (l *Limiter[K]) sweep(now time.Duration) {
+	kept := make(map[K]time.Duration)
 	for k, whole := range l.whole {
-		if whole.After(now) {
+		if whole > now {
 			kept[k] = whole
 		}
 	}

@@ -33,7 +33,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := encode(h); err != nil {
+		if _, err := encode(nil, h); err != nil {
 			b.Fatal(err)
 		}
 	}

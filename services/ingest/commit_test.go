@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,13 @@ type harness struct {
 	atOnce   int
 	most     int
 	lock     chan struct{}
+}
+
+// count is how many messages were begun.
+func (h *harness) count() int {
+	h.lock <- struct{}{}
+	defer func() { <-h.lock }()
+	return len(h.messages)
 }
 
 func newHarness(takes time.Duration) *harness {
@@ -62,8 +70,13 @@ func (h *harness) publish(ctx context.Context, _ contract.Batch, heartbeats [][]
 // submit submits in the background. The channel takes the result.
 func (h *harness) submit(data string) <-chan error {
 	result := make(chan error, 1)
-	go func() { result <- h.c.submit([]byte(data)) }()
+	go func() { result <- h.now(data) }()
 	return result
+}
+
+// now submits and waits for the result.
+func (h *harness) now(data string) error {
+	return h.c.submit(func(b []byte) ([]byte, error) { return append(b, data...), nil })
 }
 
 func TestCommitAtOnceWhenIdle(t *testing.T) {
@@ -73,7 +86,7 @@ func TestCommitAtOnceWhenIdle(t *testing.T) {
 		defer h.c.stop()
 		for i := range 3 {
 			time.Sleep(time.Second)
-			if err := h.c.submit([]byte("a")); err != nil {
+			if err := h.now("a"); err != nil {
 				t.Fatal(err)
 			}
 			want := time.Duration(i+1)*time.Second + time.Duration(i)*time.Millisecond
@@ -89,14 +102,11 @@ func TestCommitGroups(t *testing.T) {
 		h := newHarness(100 * time.Millisecond)
 		h.c.start()
 		defer h.c.stop()
-		var results []<-chan error
-		for i := range maxInFlight {
-			results = append(results, h.submit(fmt.Sprint(i)))
-			synctest.Wait()
-		}
+		results := []<-chan error{h.submit("0")}
+		synctest.Wait()
 		time.Sleep(10 * time.Millisecond)
 		for i := range 50 {
-			results = append(results, h.submit(fmt.Sprint(maxInFlight+i)))
+			results = append(results, h.submit(fmt.Sprint(1+i)))
 			synctest.Wait()
 		}
 		for i, r := range results {
@@ -104,10 +114,10 @@ func TestCommitGroups(t *testing.T) {
 				t.Errorf("submission %d: %v", i, err)
 			}
 		}
-		if h.most != maxInFlight || len(h.messages) != maxInFlight+1 {
+		if h.most != 1 || len(h.messages) != 2 {
 			t.Fatalf("%d messages, %d at a time", len(h.messages), h.most)
 		}
-		last := h.messages[maxInFlight]
+		last := h.messages[1]
 		if len(last.heartbeats) != 50 || last.at != 100*time.Millisecond {
 			t.Errorf("the group has %d heartbeats and left at %v", len(last.heartbeats), last.at)
 		}
@@ -119,6 +129,100 @@ func TestCommitGroups(t *testing.T) {
 			if got != fmt.Sprint(i) {
 				t.Errorf("heartbeat %s is at place %d", got, i)
 			}
+		}
+	})
+}
+
+// TestCommitSharesMessages holds what a heartbeat costs: a message is synced to the disk and read by three programs.
+func TestCommitSharesMessages(t *testing.T) {
+	const syncs = 2 * time.Millisecond
+	for _, c := range []struct {
+		rate    int // heartbeats a second
+		atLeast float64
+		slowest time.Duration
+	}{
+		{rate: 10, atLeast: 1, slowest: syncs},
+		{rate: 150, atLeast: 7, slowest: maxLinger + 2*syncs},
+		{rate: 500, atLeast: 14, slowest: 35*time.Millisecond + syncs},
+		{rate: 5_000, atLeast: 14, slowest: 4*time.Millisecond + syncs},
+		{rate: 35_000, atLeast: 60, slowest: 2 * syncs},
+	} {
+		t.Run(fmt.Sprint(c.rate), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarness(syncs)
+				h.c.start()
+				defer h.c.stop()
+				var settled int
+				var slowest atomic.Int64
+				every := time.Second / time.Duration(c.rate)
+				for i := range 3 * c.rate {
+					if i == 2*c.rate { // it knows the tempo by now
+						settled = h.count()
+						slowest.Store(0)
+					}
+					go func() {
+						begun := time.Now()
+						if err := h.now("a"); err != nil {
+							t.Error(err)
+						}
+						took := int64(time.Since(begun))
+						for old := slowest.Load(); took > old && !slowest.CompareAndSwap(old, took); old = slowest.Load() {
+						}
+					}()
+					time.Sleep(every)
+				}
+				synctest.Wait()
+				each := float64(c.rate) / float64(h.count()-settled)
+				if took := time.Duration(slowest.Load()); each < c.atLeast || took > c.slowest {
+					t.Errorf("%.1f heartbeats in a message, the slowest took %v; at least %v, and %v at most", each, took, c.atLeast, c.slowest)
+				}
+			})
+		})
+	}
+}
+
+// TestCommitDoesNotWaitForNobody: after a crowd the few that still come wait for others only a moment.
+func TestCommitDoesNotWaitForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(0)
+		h.c.start()
+		defer h.c.stop()
+		for range 2000 {
+			h.submit("a")
+			time.Sleep(time.Second / 1000)
+		}
+		for i := range 20 {
+			time.Sleep(time.Second)
+			begun := time.Now()
+			if err := h.now("b"); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begun); took > maxLinger || i > 5 && took > 0 {
+				t.Errorf("heartbeat %d after the crowd took %v", i, took)
+			}
+		}
+	})
+}
+
+// TestCommitStopWaitsForNobody: what gathers leaves at once.
+func TestCommitStopWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(0)
+		h.c.start()
+		for range 500 {
+			h.submit("a")
+			time.Sleep(2 * time.Millisecond)
+		}
+		synctest.Wait()
+		last := h.submit("last")
+		synctest.Wait()
+		begun := time.Now()
+		h.c.stop()
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		if err := <-last; err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -180,32 +284,27 @@ func TestCommitFailureIsToldToAll(t *testing.T) {
 		if took := time.Since(h.begun); took > 300*time.Millisecond {
 			t.Errorf("it took %v to tell", took)
 		}
-		if got := len(h.messages); got > maxInFlight {
+		if got := len(h.messages); got != 1 {
 			t.Errorf("%d messages: some were sent again", got)
 		}
 	})
 }
 
-// TestCommitGivesUp fills all places in flight with messages that hang, and lets another heartbeat wait behind them.
+// TestCommitGivesUp lets a heartbeat wait behind a message that hangs.
 func TestCommitGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(time.Hour)
 		h.c.start()
-		var early []<-chan error
-		for i := range maxInFlight {
-			early = append(early, h.submit(fmt.Sprint("early ", i)))
-			synctest.Wait()
-		}
+		early := h.submit("early")
+		synctest.Wait()
 		time.Sleep(maxWait - 100*time.Millisecond)
 		late := h.submit("late")
 		synctest.Wait()
-		for _, r := range early {
-			if err := <-r; !errors.Is(err, errTooLate) && !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %v", err)
-			}
+		if err := <-early; !errors.Is(err, errTooLate) && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
 		}
 		if took := time.Since(h.begun); took != maxWait {
-			t.Errorf("the early ones were told after %v", took)
+			t.Errorf("the early one was told after %v", took)
 		}
 		if err := <-late; !errors.Is(err, errTooLate) && !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
@@ -214,6 +313,30 @@ func TestCommitGivesUp(t *testing.T) {
 			t.Errorf("the late one was told after %v", took)
 		}
 		h.c.stop()
+	})
+}
+
+// TestCommitGivesUpEachInTime: of one message that hangs, whoever came first is told first.
+func TestCommitGivesUpEachInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(time.Hour)
+		first := h.submit("first")
+		time.Sleep(time.Second)
+		second := h.submit("second")
+		synctest.Wait()
+		h.c.start()
+		for i, r := range []<-chan error{first, second} {
+			if err := <-r; !errors.Is(err, errTooLate) && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if took, want := time.Since(h.begun), maxWait+time.Duration(i)*time.Second; took != want {
+				t.Errorf("told after %v, not %v", took, want)
+			}
+		}
+		h.c.stop()
+		if h.c.waiting != 0 {
+			t.Errorf("%d waiting", h.c.waiting)
+		}
 	})
 }
 
@@ -232,6 +355,7 @@ func TestCommitNeverPublishesWhatWasGivenUp(t *testing.T) {
 		if err := <-second; err != nil {
 			t.Error(err)
 		}
+		synctest.Wait()
 		if len(h.messages) != 1 || !slices.Equal(h.messages[0].heartbeats, []string{"second"}) {
 			t.Errorf("published %v", h.messages)
 		}
@@ -241,22 +365,24 @@ func TestCommitNeverPublishesWhatWasGivenUp(t *testing.T) {
 	})
 }
 
-// TestCommitSkipsInTheMiddle: timers do not always fire in order.
-func TestCommitSkipsInTheMiddle(t *testing.T) {
+// TestCommitLateTimer: a submission that is due is not published, also where its timer has not fired yet.
+func TestCommitLateTimer(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	c := &committer{now: func() time.Time { return now }, inFlight: 2}
-	c.queue = []*submission{
-		{data: []byte("late"), until: now},
-		{data: []byte("first"), until: now.Add(time.Second)},
-		{data: []byte("gone"), until: now.Add(time.Second), gone: true},
-		{data: []byte("second"), until: now.Add(2 * time.Second)},
+	c := &committer{now: func() time.Time { return now }, busy: true, waiting: 3}
+	wait := func(data string, until time.Duration) *submission {
+		return &submission{data: []byte(data), until: now.Add(until), done: make(chan error, 1)}
 	}
-	batch, limit := c.next()
+	late := wait("late", 0)
+	c.queue = []*submission{late, wait("first", time.Second), wait("second", 2*time.Second)}
+	batch, limit := c.seal()
 	if len(batch) != 2 || string(batch[0].data) != "first" || string(batch[1].data) != "second" || limit != 2*time.Second {
 		t.Errorf("%d submissions, %v", len(batch), limit)
 	}
-	if batch, _ := c.next(); batch != nil || c.inFlight != 1 || len(c.queue) != 0 {
-		t.Errorf("%d submissions of an empty queue, %d in flight", len(batch), c.inFlight)
+	if err := <-late.done; !errors.Is(err, errTooLate) || c.waiting != 2 {
+		t.Errorf("got %v, %d waiting", err, c.waiting)
+	}
+	if batch, _ := c.seal(); batch != nil || c.busy || len(c.queue) != 0 {
+		t.Errorf("%d submissions of an empty queue, busy %v", len(batch), c.busy)
 	}
 }
 
@@ -268,7 +394,7 @@ func TestCommitBoundsWaiting(t *testing.T) {
 			results = append(results, h.submit("a"))
 		}
 		synctest.Wait()
-		if err := h.c.submit([]byte("one too many")); !errors.Is(err, errTooMany) {
+		if err := h.now("one too many"); !errors.Is(err, errTooMany) {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(h.begun); took != 0 {
@@ -281,7 +407,7 @@ func TestCommitBoundsWaiting(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := h.c.submit([]byte("fits again")); err != nil {
+		if err := h.now("fits again"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -302,7 +428,7 @@ func TestCommitStopAnswersWhatIsAtHand(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := h.c.submit([]byte("late")); !errors.Is(err, errStopping) {
+		if err := h.now("late"); !errors.Is(err, errStopping) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -295,7 +295,7 @@ func checkInvariants(t *testing.T, h contract.Heartbeat) {
 // checkBatch sends h through a batch, twice, and expects to read it again.
 func checkBatch(t *testing.T, h contract.Heartbeat) {
 	t.Helper()
-	one, err := encode(h)
+	one, err := encode(nil, h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,10 +22,10 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// encode makes the JSON of one heartbeat, as marshal would. Each request does it for itself, so that a batch only has to
-// be joined.
-func encode(h contract.Heartbeat) ([]byte, error) {
-	o := objectWriter{b: make([]byte, 0, 256+len(h.Meta)+len(h.Evidence)+len(h.Metrics)+len(h.Workload))}
+// encode appends the JSON of one heartbeat, as marshal would make it. Each request does it for itself, so that a batch only
+// has to be joined.
+func encode(b []byte, h contract.Heartbeat) ([]byte, error) {
+	o := objectWriter{b: slices.Grow(b, 256+len(h.Meta)+len(h.Evidence)+len(h.Metrics)+len(h.Workload))}
 	o.b = append(o.b, `{"node_id":`...)
 	o.b = appendText(o.b, h.NodeID)
 	o.text(`,"ip":`, h.IP)
@@ -118,7 +118,16 @@ func join(head contract.Batch, heartbeats [][]byte) ([]byte, error) {
 	if len(heartbeats) == 0 {
 		return b, nil
 	}
-	b = append(b[:len(b)-1], `,"heartbeats":[`...)
-	b = append(b, bytes.Join(heartbeats, []byte(","))...)
+	size := len(b) + len(`,"heartbeats":[]}`)
+	for _, h := range heartbeats {
+		size += len(h) + 1
+	}
+	b = append(slices.Grow(b, size-len(b))[:len(b)-1], `,"heartbeats":[`...)
+	for i, h := range heartbeats {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, h...)
+	}
 	return append(b, "]}"...), nil
 }

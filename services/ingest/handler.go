@@ -3,11 +3,14 @@ package ingest
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
+	"io"
 	"math"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -83,8 +86,11 @@ func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	}
 	s.tally.accept()
 	crashpoint.Here("ingest.answer")
-	s.answer(w, http.StatusOK, []byte(`{"ok":true}`))
+	s.answer(w, http.StatusOK, stored)
 }
+
+// stored is the answer to a heartbeat that was.
+var stored = []byte(`{"ok":true}`)
 
 // authorize looks at the header alone. node is the only one that may be reported, "" for any.
 func (s *Service) authorize(r *http.Request, peer netip.Addr) (node string, no *refusal) {
@@ -119,11 +125,17 @@ func (s *Service) tooManyFailures(peer netip.Addr) *refusal {
 // take reads, decodes and stores. It returns nil once the heartbeat is stored. node is the only one that may be
 // reported, "" for any; begun is when the request came.
 func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string, begun time.Time) *refusal {
-	body, no := read(w, r)
+	body := bodies.Get().(*bytes.Buffer)
+	defer func() {
+		if body.Cap() <= keptBytes {
+			bodies.Put(body)
+		}
+	}()
+	no := read(body, w, r)
 	if no != nil {
 		return no
 	}
-	h, err := Decode(body, peer)
+	h, err := Decode(body.Bytes(), peer) // parts of h are parts of the body
 	if err != nil {
 		return &refusal{status: http.StatusBadRequest, detail: err.Error()}
 	}
@@ -133,7 +145,7 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, 
 		}
 		return &refusal{status: http.StatusForbidden, node: h.NodeID, detail: "this token belongs to another node"}
 	}
-	if wait := s.reports.Take(h.NodeID); wait > 0 {
+	if wait := s.reports.Take(maphash.String(s.seed, h.NodeID)); wait > 0 {
 		return &refusal{
 			status: http.StatusTooManyRequests, retryAfter: wait, node: h.NodeID,
 			detail: "too many heartbeats of this node: one a second is enough",
@@ -141,7 +153,7 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, 
 	}
 	crashpoint.Here("ingest.read")
 	span := s.traces.begin(r, &h, begun)
-	if err := s.store(h, span); err != nil {
+	if err := s.store(&h, span); err != nil {
 		no = &refusal{
 			status: http.StatusServiceUnavailable, retryAfter: retryLater, node: h.NodeID,
 			detail: reason(err), cause: err,
@@ -151,35 +163,39 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, 
 	return no
 }
 
-// read returns the body, if it is not too long.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	tooLong := &refusal{
-		status: http.StatusRequestEntityTooLarge, unread: true,
-		detail: "the body must be at most " + strconv.Itoa(contract.MaxBodyBytes) + " bytes long",
+// bodies are kept, since each request would make one.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// read reads the body, if it is not too long.
+func read(body *bytes.Buffer, w http.ResponseWriter, r *http.Request) *refusal {
+	tooLong := r.ContentLength > contract.MaxBodyBytes
+	if !tooLong {
+		body.Reset()
+		body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead) // room to see the end without growing
+		in := io.Reader(r.Body)
+		if r.ContentLength < 0 { // else the server bounds it
+			in = http.MaxBytesReader(w, r.Body, contract.MaxBodyBytes)
+		}
+		_, err := body.ReadFrom(in)
+		var long *http.MaxBytesError
+		tooLong = errors.As(err, &long)
+		if err != nil && !tooLong {
+			return &refusal{status: http.StatusBadRequest, detail: "the body could not be read", cause: err}
+		}
 	}
-	if r.ContentLength > contract.MaxBodyBytes {
-		return nil, tooLong
+	if tooLong {
+		return &refusal{
+			status: http.StatusRequestEntityTooLarge, unread: true,
+			detail: "the body must be at most " + strconv.Itoa(contract.MaxBodyBytes) + " bytes long",
+		}
 	}
-	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)) // room to see the end without growing
-	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, contract.MaxBodyBytes))
-	var long *http.MaxBytesError
-	switch {
-	case errors.As(err, &long):
-		return nil, tooLong
-	case err != nil:
-		return nil, &refusal{status: http.StatusBadRequest, detail: "the body could not be read", cause: err}
-	}
-	return body.Bytes(), nil
+	return nil
 }
 
-func (s *Service) store(h contract.Heartbeat, span *tracing.Span) error {
-	data, err := encode(h)
-	if err != nil {
-		return err
-	}
+func (s *Service) store(h *contract.Heartbeat, span *tracing.Span) error {
 	s.metrics.waiting.Inc()
 	defer s.metrics.waiting.Dec()
-	return s.commit.submitTraced(data, span)
+	return s.commit.submitTraced(func(b []byte) ([]byte, error) { return encode(b, *h) }, span)
 }
 
 // reason is what an agent is told of an error of the committer.
@@ -223,12 +239,17 @@ func detail(text string) []byte {
 	return b
 }
 
+// What every answer says. One slice for all: nobody changes the values of headers.
+var (
+	isJSON  = []string{"application/json"}
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
+
 func (s *Service) answer(w http.ResponseWriter, status int, body []byte) {
 	s.metrics.answered(status)
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = isJSON, noStore, noSniff
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

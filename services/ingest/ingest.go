@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,8 @@ type Service struct {
 	Options
 	door     door
 	failures *limiter.Limiter[netip.Addr]
-	reports  *limiter.Limiter[string]
+	reports  *limiter.Limiter[uint64] // by hashes of ids, which the garbage collector need not look at
+	seed     maphash.Seed
 	tally    tally
 	commit   *committer
 	self     *selfCheck
@@ -100,7 +102,8 @@ func New(o Options) (*Service, error) {
 		Options:   o,
 		door:      newDoor(o.Secret, known),
 		failures:  limiter.New[netip.Addr](failuresAtOnce, failuresEach, failureAddrs, o.Now),
-		reports:   limiter.New[string](reportsAtOnce, reportsEach, 0, o.Now),
+		reports:   limiter.New[uint64](reportsAtOnce, reportsEach, 0, o.Now),
+		seed:      maphash.MakeSeed(),
 		self:      newSelfCheck(),
 		traces:    newTraces(o.Tracer, o.Now),
 		metrics:   newMetrics(o.Metrics),

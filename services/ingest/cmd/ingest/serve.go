@@ -84,10 +84,17 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 
 // front is what LISTEN_ADDR serves.
 func front(health *httpserver.Health, service *ingest.Service) http.Handler {
-	r := chi.NewRouter()
-	health.Mount(r)
-	r.Handle("/*", service.Handler())
-	return health.Closing(r)
+	others := chi.NewRouter()
+	health.Mount(others)
+	heartbeats := service.Handler()
+	others.Handle("/*", heartbeats)
+	return health.Closing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == ingest.Path { // not through two routers
+			heartbeats.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	}))
 }
 
 // ensureStreams makes the streams as soon as NATS is there, and again should they be gone. What is wrong with them is
