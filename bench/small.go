@@ -56,6 +56,11 @@ func measureStandalone(ctx context.Context, b *bench) (err error) {
 	if _, err := b.post(ctx, load.Options{Addr: addr, Nodes: few, Count: few, Duration: time.Hour}); err != nil {
 		return err
 	}
+	select {
+	case <-time.After(20 * time.Second): // until the first sample of each is stored, which comes once in ten minutes
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	m := newMeter()
 	m.pids["standalone"] = p.PID()
 	if err := m.start(); err != nil {

@@ -90,7 +90,7 @@ func (p *pipeline) live(ctx context.Context, web *meter, nodes int) error {
 			return fmt.Errorf("open a page: %w", err)
 		}
 		context.AfterFunc(ctx, func() { conn.Close() })
-		if _, err := fmt.Fprintf(conn, "GET /api/events HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", address(p.WebURL)); err != nil {
+		if _, err := fmt.Fprintf(conn, "GET /api/events?brief HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", address(p.WebURL)); err != nil {
 			return fmt.Errorf("open a page: %w", err)
 		}
 		wg.Go(func() {

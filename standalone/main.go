@@ -24,6 +24,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier"
 	"github.com/gensyn-monitor/gensyn-monitor/services/web"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web/access"
 	"github.com/gensyn-monitor/gensyn-monitor/standalone/stack"
 )
 
@@ -71,12 +72,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var cfg config
 	return program.Program{
-		Name:     "standalone",
-		Summary:  "the whole monitor in one process. Settings are read from the environment and from .env.",
-		Config:   &cfg,
-		Health:   func() string { return cfg.ListenAddr },
-		Serve:    func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log, stdout) },
-		Commands: []program.Command{notifier.CheckCommand("test-telegram"), importCommand(&cfg, stderr)},
+		Name:    "standalone",
+		Summary: "the whole monitor in one process. Settings are read from the environment and from .env.",
+		Config:  &cfg,
+		Health:  func() string { return cfg.ListenAddr },
+		Serve:   func(ctx context.Context, log zerolog.Logger) error { return serve(ctx, cfg, log, stdout) },
+		Commands: []program.Command{
+			notifier.CheckCommand("test-telegram"), importCommand(&cfg, stderr), access.HashCommand(os.Stdin, stderr),
+		},
 	}.Run(ctx, args, stdout, stderr)
 }
 

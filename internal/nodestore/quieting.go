@@ -3,6 +3,8 @@ package nodestore
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -25,6 +27,29 @@ type Silence struct {
 	By, Note     string
 	From, Until  time.Time // From included, Until not
 	Ended        time.Time // when it was ended before its time, zero for not
+}
+
+// Covers reports whether a silence is about a node, whose meta has its labels.
+func (s Silence) Covers(nodeID, meta string) bool {
+	switch s.Scope {
+	case ScopeAll:
+		return true
+	case ScopeNode:
+		return s.Value == nodeID
+	case ScopeLabel:
+		return slices.Contains(Labels(meta), s.Value)
+	}
+	return false
+}
+
+// Labels reads a node's meta: k=v, separated by commas, semicolons or spaces. What is no label is left out.
+func Labels(meta string) (out []string) {
+	for field := range strings.FieldsFuncSeq(meta, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
+		if strings.Contains(field, "=") {
+			out = append(out, field)
+		}
+	}
+	return out
 }
 
 // Acknowledgement says that somebody takes care of an incident, so that nobody is reminded of it.

@@ -19,7 +19,7 @@ func newBot(o Options) (*bot.Service, error) {
 			Moment:   func(t time.Time) string { return c.moment(t, o.Location) },
 			Reason:   c.reasonWords,
 			Code:     new(page).code,
-			Covers:   covers,
+			Covers:   nodestore.Silence.Covers,
 		},
 		Log: o.Log.With().Str("what", "commands").Logger(), Now: o.Now,
 	})

@@ -112,7 +112,7 @@ func hookSummary(s Summary) *webhook.Day {
 // hookLabels are a node's labels by name; of one that stands twice the last counts.
 func hookLabels(meta string) map[string]string {
 	out := make(map[string]string)
-	for _, label := range labels(meta) {
+	for _, label := range nodestore.Labels(meta) {
 		k, v, _ := strings.Cut(label, "=")
 		out[k] = v
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 )
 
@@ -69,16 +70,6 @@ func (r Routes) chats() (out []string) {
 	return out
 }
 
-// labels reads a node's meta: k=v, separated by commas, semicolons or spaces. What is no label is left out.
-func labels(meta string) (out []string) {
-	for field := range strings.FieldsFuncSeq(meta, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
-		if strings.Contains(field, "=") {
-			out = append(out, field)
-		}
-	}
-	return out
-}
-
 // audience is what one chat is told.
 type audience struct {
 	chat       string
@@ -95,7 +86,7 @@ func (a audience) node(meta string) bool {
 	if a.everything || len(a.routes) == 0 {
 		return a.monitor()
 	}
-	of, routed := labels(meta), false
+	of, routed := nodestore.Labels(meta), false
 	for _, r := range a.routes {
 		if slices.ContainsFunc(r.Labels, func(l string) bool { return !slices.Contains(of, l) }) {
 			continue

@@ -29,28 +29,15 @@ func (all silences) now(at time.Time) (out silences) {
 	return out
 }
 
-// covers reports whether a silence is about a node.
-func covers(s nodestore.Silence, nodeID, meta string) bool {
-	switch s.Scope {
-	case nodestore.ScopeAll:
-		return true
-	case nodestore.ScopeNode:
-		return s.Value == nodeID
-	case nodestore.ScopeLabel:
-		return slices.Contains(labels(meta), s.Value)
-	}
-	return false
-}
-
 // of reports whether any of them is about a node.
 func (all silences) of(nodeID, meta string) bool {
-	return slices.ContainsFunc(all, func(s nodestore.Silence) bool { return covers(s, nodeID, meta) })
+	return slices.ContainsFunc(all, func(s nodestore.Silence) bool { return s.Covers(nodeID, meta) })
 }
 
 // hold reports whether an alert is not to be told: a silence covers its node now, or did when it happened.
 func (all silences) hold(e node.Event, now time.Time) bool {
 	return slices.ContainsFunc(all, func(s nodestore.Silence) bool {
-		return covers(s, e.NodeID, e.Meta) && (s.Ended.IsZero() && active(s, now) || active(s, e.At.Time()))
+		return s.Covers(e.NodeID, e.Meta) && (s.Ended.IsZero() && active(s, now) || active(s, e.At.Time()))
 	})
 }
 

@@ -145,7 +145,7 @@ func TestSigningInAndOut(t *testing.T) {
 		t.Error("the cookie is kept")
 	}
 	wantSent(t, other.get("/"), "./sign-in?next=")
-	if got := kindsOfActions(actionsOf(t, store)); got != "sign_out sign_in" {
+	if got := kindsOfActions(actionsOf(t, store)); got != "sign_out sign_in sign_in" { // the first of them failed
 		t.Errorf("audit log: %s", got)
 	}
 	if a := actionsOf(t, store)[0]; a.By != testUser || a.Via != viaPassword || a.Address != "192.0.2.7" || a.Outcome != outcomeDone {
@@ -227,6 +227,27 @@ func TestTheCookieIsSecureWhereThePageIs(t *testing.T) {
 		wantStatus(t, v.signIn(testPassword), 303)
 		if c := v.cookies[sessionCookie]; c == nil || c.Secure != tt.secure || c.Path != tt.path {
 			t.Errorf("%+v: cookie %+v", tt, c)
+		}
+	}
+}
+
+// Only a trusted proxy says that the page is reached by HTTPS: also where agents are told to report, and for the cookie of
+// the language.
+func TestNobodyElseSaysThatItIsHTTPS(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		s := newService(t, newFakeStore(), func(o *Options) {
+			o.AgentHint = true
+			if trusted {
+				if err := o.TrustedProxies.UnmarshalText([]byte("192.0.2.0/24")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		w := do(s, "GET", "/?lang=ru", "X-Forwarded-Proto", "https")
+		want := map[bool]string{false: "http://example.com/api/heartbeat", true: "https://example.com/api/heartbeat"}[trusted]
+		wantText(t, w, " "+want)
+		if c := w.Result().Cookies(); len(c) != 1 || c[0].Secure != trusted {
+			t.Errorf("trusted %v: cookies %v", trusted, c)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -204,6 +205,27 @@ func TestActing(t *testing.T) {
 }
 
 // What cannot be done is told, and leaves everything as it is.
+// The page of a node shows every silence that covers it, and says which of them cover others.
+func TestSilencesOfANode(t *testing.T) {
+	a := newActed(t)
+	fold(t, a.store, node.Message{Seq: 3, Stamp: ago(time.Second), Heartbeats: []node.Heartbeat{{NodeID: "rig-1", Meta: "dc=home, gpu=4090"}}})
+	for _, silence := range []string{
+		`{"scope":"node","value":"rig-1","minutes":60,"note":"mine"}`, `{"scope":"label","value":"gpu=4090","minutes":60,"note":"fans"}`,
+		`{"scope":"label","value":"gpu=3090","minutes":60,"note":"others"}`, `{"scope":"all","minutes":60,"note":"moving"}`,
+	} {
+		wantStatus(t, a.call("POST", "/api/silences", silence), 201)
+	}
+	body := a.call("GET", "/nodes/rig-1", "").Body.String()
+	for note, want := range map[string]string{"mine": "<span>Silenced until", "fans": "<span><b><bdi>gpu=4090</bdi></b> · Silenced until", "moving": "<span><b><bdi>All</bdi></b> · Silenced until"} {
+		if !regexp.MustCompile(regexp.QuoteMeta(want) + ` <span class="num">[^<]*</span> \(<bdi>ADMIN_TOKEN</bdi>: <bdi>` + note).MatchString(body) {
+			t.Errorf("%s is missing, or is not told as %q", note, want)
+		}
+	}
+	if strings.Contains(body, "others") {
+		t.Error("a silence of other nodes is shown")
+	}
+}
+
 func TestActingWhatCannotBe(t *testing.T) {
 	a := newActed(t)
 	long := strings.Repeat("x", maxNote+1)

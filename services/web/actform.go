@@ -102,6 +102,7 @@ type auditData struct {
 	accessFrame
 	NodeID  string
 	Actions []auditRow
+	Newest  string // link to the first page, "" on it
 	Older   string // link to the page of older ones, "" when there are none
 }
 
@@ -130,6 +131,9 @@ func (s *Service) getAudit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := auditData{accessFrame: s.accessFrame(r, "audit", accessWordsFor(r).Audit), NodeID: q.NodeID}
+	if q.Before != 0 {
+		d.Newest = "?" + url.Values{"node_id": {q.NodeID}}.Encode()
+	}
 	if len(all) > auditRows {
 		all = all[:auditRows]
 		v := url.Values{"before": {strconv.FormatInt(all[auditRows-1].ID, 10)}}

@@ -33,6 +33,7 @@ type silenceSpan struct {
 type silenceRow struct {
 	ID       int64
 	What     string
+	Many     bool // it may be about other nodes, too
 	Until    string
 	By, Note string
 }
@@ -102,7 +103,7 @@ func (s *Service) silenceRows(ctx context.Context, w *words, now time.Time, want
 		if x.Scope == nodestore.ScopeAll {
 			what = w.All
 		}
-		out = append(out, silenceRow{x.ID, what, clock(x.Until), x.By, x.Note})
+		out = append(out, silenceRow{x.ID, what, x.Scope != nodestore.ScopeNode, clock(x.Until), x.By, x.Note})
 	}
 	return out
 }
@@ -115,7 +116,5 @@ func (s *Service) fillActing(ctx context.Context, d *nodeData, n *node.Node, at 
 		return // it is the team's own
 	}
 	d.Note = s.noteOf(ctx, n.ID)
-	d.Silences = s.silenceRows(ctx, d.W, at.at, func(x nodestore.Silence) bool {
-		return x.Scope == nodestore.ScopeAll || x.Scope == nodestore.ScopeNode && x.Value == n.ID
-	})
+	d.Silences = s.silenceRows(ctx, d.W, at.at, func(x nodestore.Silence) bool { return x.Covers(n.ID, n.Meta) })
 }

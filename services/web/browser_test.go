@@ -101,9 +101,10 @@ func eval[T any](b *browser, expression string) T {
 func (b *browser) until(expression string) {
 	b.t.Helper()
 	deadline := time.Now().Add(patience)
-	for !eval[bool](b, "Boolean("+expression+")") {
+	// While another page loads, even the root element may be missing: not yet, then.
+	for !eval[bool](b, "(() => { try { return Boolean("+expression+") } catch { return false } })()") {
 		if time.Now().After(deadline) {
-			b.t.Fatalf("never true: %s\n%s", expression, eval[string](b, "document.documentElement.outerHTML"))
+			b.t.Fatalf("never true: %s\n%s", expression, eval[string](b, "document.documentElement?.outerHTML ?? ''"))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

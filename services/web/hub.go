@@ -15,6 +15,10 @@ const (
 	lookEvery = 2 * time.Second
 	// lookPause is the least time between two looks: a storm of announcements must not become a storm of queries.
 	lookPause = 100 * time.Millisecond
+	// readerPause is added for each reader, up to maxLookPause: a storm must not become one of writes either, and a change
+	// shall be on every page within a second.
+	readerPause  = 400 * time.Microsecond
+	maxLookPause = 500 * time.Millisecond
 	// lookBack is how many events one look can find. What lies further back is told as one "reset".
 	lookBack = 256
 	// maxReaders bounds the streams that are open at a time; each costs a goroutine and a connection.
@@ -45,6 +49,7 @@ type message struct {
 
 // reader is one open stream.
 type reader struct {
+	brief  bool // wants to hear that there is news, not what
 	queue  chan *message
 	missed chan struct{} // has one element when messages were dropped
 }
@@ -55,6 +60,9 @@ func newHub(events func(ctx context.Context, limit int) ([]nodestore.StoredEvent
 
 // resetMessage tells a reader that it missed something, and should read anew what it shows.
 var resetMessage = &message{data: []byte("event: reset\ndata: {}\n\n")}
+
+// newsMessage tells a brief reader that something happened.
+var newsMessage = &message{data: []byte("event: news\ndata: {}\n\n")}
 
 func statusMessage(ok bool) *message {
 	return &message{data: fmt.Appendf(nil, "event: status\ndata: {\"database\":%v}\n\n", ok)}
@@ -74,7 +82,7 @@ func (h *hub) run(ctx context.Context, news func()) {
 	defer tick.Stop()
 	for {
 		h.look(ctx, news)
-		pause := time.NewTimer(lookPause)
+		pause := time.NewTimer(h.pause())
 		select {
 		case <-ctx.Done():
 			pause.Stop()
@@ -88,6 +96,11 @@ func (h *hub) run(ctx context.Context, news func()) {
 		case <-h.woken:
 		}
 	}
+}
+
+// pause is the least time until the next look.
+func (h *hub) pause() time.Duration {
+	return min(lookPause+time.Duration(h.open())*readerPause, maxLookPause)
 }
 
 // look reads the newest events and tells those that are new.
@@ -156,6 +169,12 @@ func (h *hub) tell(messages []*message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.readers {
+		if r.brief {
+			if len(r.queue) == 0 { // else it is about to hear of news
+				r.offer(newsMessage)
+			}
+			continue
+		}
 		r.offer(&all)
 	}
 }
@@ -172,15 +191,18 @@ func (r *reader) offer(m *message) {
 }
 
 // join adds a reader that has seen events up to the one with the id last, "" for one that begins. It returns what the
-// reader missed, or nil when there are too many readers already.
-func (h *hub) join(last string) (r *reader, missed []*message) {
+// reader missed, or nil when there are too many readers already. A brief one hears only that there is news.
+func (h *hub) join(last string, brief bool) (r *reader, missed []*message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.readers) >= maxReaders {
 		return nil, nil
 	}
-	r = &reader{queue: make(chan *message, readerQueue), missed: make(chan struct{}, 1)}
+	r = &reader{brief: brief, queue: make(chan *message, readerQueue), missed: make(chan struct{}, 1)}
 	h.readers[r] = struct{}{}
+	if brief {
+		return r, nil // it has only begun to read what it shows
+	}
 	return r, h.after(last)
 }
 

@@ -36,7 +36,7 @@ func (s *Service) chooseLanguage(w http.ResponseWriter, r *http.Request) *words 
 	if wordsOf(r.URL.Query().Get("lang")) != nil {
 		http.SetCookie(w, &http.Cookie{
 			Name: languageCookie, Value: words.Lang, Path: "/", MaxAge: 365 * 24 * 3600,
-			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: isHTTPS(r),
+			HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.TrustedProxies.HTTPS(r),
 		})
 	}
 	return words

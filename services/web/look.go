@@ -13,7 +13,8 @@ import (
 type look struct {
 	filter
 	order string // one of orders, "" for the first
-	after string // the place of the last row of the page before, "" for the first page
+	// The place of the last row of the page before, or of the first row of the page behind; both "" for the first page.
+	after, before string
 }
 
 // orders of the table, by their names in addresses; "" is what does not work first.
@@ -32,10 +33,16 @@ func lookOf(r *http.Request) look {
 	if order := v.Get("sort"); slices.Contains(orders, order) {
 		l.order = order
 	}
-	if after := v.Get("after"); len(after) <= maxAfter {
-		l.after = strings.ToValidUTF8(after, "")
-	}
+	l.after, l.before = place(v.Get("after")), place(v.Get("before"))
 	return l
+}
+
+// place is the place of a row as somebody sent it.
+func place(text string) string {
+	if len(text) > maxAfter {
+		return ""
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 // maxAfter bounds the place of a row, in bytes.
@@ -51,7 +58,7 @@ func (l look) state() string {
 // link is the address of the table as another look has it, relative to it: the page may stand below a path.
 func (l look) link() string {
 	v := make(url.Values)
-	for name, value := range map[string]string{"state": l.state(), "q": l.search, "sort": l.order, "after": l.after} {
+	for name, value := range map[string]string{"state": l.state(), "q": l.search, "sort": l.order, "after": l.after, "before": l.before} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -64,7 +71,7 @@ func (l look) link() string {
 
 // withState is the look at one state alone, from its first page on.
 func (l look) withState(state node.State) look {
-	l.after, l.states = "", nil
+	l.after, l.before, l.states = "", "", nil
 	if state != "" {
 		l.states = []node.State{state}
 	}
@@ -72,16 +79,16 @@ func (l look) withState(state node.State) look {
 }
 
 func (l look) withOrder(order string) look {
-	l.after, l.order = "", order
+	l.after, l.before, l.order = "", "", order
 	return l
 }
 
-func (l look) withAfter(after string) look {
-	l.after = after
+func (l look) withPlace(after, before string) look {
+	l.after, l.before = after, before
 	return l
 }
 
 // key is all that the table depends on.
 func (l look) key() string {
-	return strings.Join([]string{l.state(), l.order, l.after, l.search}, "\x00")
+	return strings.Join([]string{l.state(), l.order, l.after, l.before, l.search}, "\x00")
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -189,6 +190,7 @@ func TestWhoTheProviderDoesNotSpeakFor(t *testing.T) {
 	}
 	var log logLines
 	s := withProvider(t, p, log.to)
+	tries := 0
 	for name, tt := range map[string]struct {
 		claims map[string]any
 		signer *rsa.PrivateKey
@@ -227,6 +229,8 @@ func TestWhoTheProviderDoesNotSpeakFor(t *testing.T) {
 			}
 		})
 		v := visit(t, s)
+		tries++
+		v.address = fmt.Sprintf("198.51.100.%d:1", tries) // of one, attempts are limited
 		back := p.authorize(ask303(t, v, "/sign-in/oidc"))
 		if tt.spoil != nil {
 			back = tt.spoil(v, back)
@@ -239,6 +243,35 @@ func TestWhoTheProviderDoesNotSpeakFor(t *testing.T) {
 	if text := strings.Join(log.lines, ""); strings.Contains(text, clientSecret) {
 		t.Error("the client's secret is in the log")
 	}
+	// Who was known and not let in stands in the audit log, and why.
+	var denied []string
+	for _, a := range actionsOf(t, s.Access) {
+		if a.Kind != "sign_in" || a.Via != viaOIDC || a.By != "" || !strings.HasPrefix(a.Address, "198.51.100.") {
+			t.Errorf("%+v", a)
+		}
+		denied = append(denied, a.Outcome)
+	}
+	if text := strings.Join(denied, "\n"); len(denied) != 5 || !strings.Contains(text, `failed: may not sign in: "ann@example.com" is not in OIDC_ALLOWED`) {
+		t.Errorf("%d are recorded: %s", len(denied), text)
+	}
+}
+
+// An answer that nobody asked for costs the provider a question: of one address only so many are asked.
+func TestAnswersOfAProviderAreLimited(t *testing.T) {
+	p := newProviderOf(t)
+	now := time.Now()
+	s := withProvider(t, p, func(o *Options) { o.Now = func() time.Time { return now } })
+	v := visit(t, s)
+	codes := map[int]int{}
+	for range 30 {
+		back := p.authorize(ask303(t, v, "/sign-in/oidc"))
+		codes[v.get(strings.Replace(back, "code=", "code=x", 1)).Code]++
+	}
+	if codes[502] != 10 || codes[429] != 20 {
+		t.Errorf("%v", codes)
+	}
+	now = now.Add(6 * time.Second)
+	wantSent(t, v.get(p.authorize(ask303(t, v, "/sign-in/oidc"))), "../../")
 }
 
 func TestAProviderThatIsAway(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +205,28 @@ func TestManyNodesStandOnPages(t *testing.T) {
 			t.Errorf("page %d has %d rows", pages, len(got))
 		}
 		link = "/" + strings.ReplaceAll(m[1], "&amp;", "&")
+	}
+	// And back again: the pages before are those that were seen.
+	previous := regexp.MustCompile(`<a href="([^"]*)" rel="prev">`)
+	for page := (nodes+pageRows-1)/pageRows - 1; ; page-- {
+		m := previous.FindStringSubmatch(do(s, "GET", link).Body.String())
+		if (m == nil) != (page == 0) {
+			t.Fatalf("page %d has a link to the one before: %v", page+1, m != nil)
+		}
+		if m == nil {
+			break
+		}
+		link = "/" + strings.ReplaceAll(m[1], "&amp;", "&")
+		if got := strings.Fields(ids(do(s, "GET", link).Body.String())); !slices.Equal(got, all[(page-1)*pageRows:page*pageRows]) {
+			t.Errorf("back to page %d: %v", page, got)
+		}
+	}
+	// What is before a row of the first page is the first page, and so is a place that somebody made up.
+	for _, look := range []string{"sort=id&before=" + all[3], "sort=since&before=nonsense"} {
+		body := do(s, "GET", "/?"+look).Body.String()
+		if n := len(strings.Fields(ids(body))); n != pageRows || strings.Contains(body, `rel="prev"`) || !strings.Contains(body, `rel="next"`) {
+			t.Errorf("%s: %d rows", look, n)
+		}
 	}
 	if len(all) != nodes || all[0] != "node-00204" || all[1] != "node-00000" || all[nodes-1] != "node-00203" {
 		t.Errorf("%d nodes: %s … %s", len(all), all[0], all[len(all)-1])

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
@@ -16,22 +17,43 @@ var nodeOrders = map[string]nodestore.NodeQuery{
 	"heard": {Order: nodestore.OrderHeard},
 }
 
-// selectNodes returns the nodes of one page, and the place after which the next one begins, "" when there is none. A
-// place that somebody made up is the beginning.
-func (s *Service) selectNodes(ctx context.Context, l look) (nodes []node.Node, next string, err error) {
+// selectNodes returns the nodes of one page, and the places before and after which its neighbours are, "" where there is
+// none. A place that somebody made up is the beginning, and so is the page before that lacks rows.
+func (s *Service) selectNodes(ctx context.Context, l look) (nodes []node.Node, previous, next string, err error) {
 	q := nodeOrders[l.order]
-	q.States, q.Search, q.After, q.Limit = l.states, l.search, l.after, pageRows+1
+	q.States, q.Search, q.Limit = l.states, l.search, pageRows+1
+	if l.before != "" {
+		back := q
+		back.After, back.Reverse = l.before, !q.Reverse
+		nodes, err = s.Store.Nodes(ctx, back)
+		if err != nil && !errors.Is(err, nodestore.ErrAfter) {
+			return nil, "", "", err
+		}
+		if err == nil && len(nodes) > pageRows {
+			nodes = nodes[:pageRows]
+			slices.Reverse(nodes)
+			return nodes, q.Order.Key(&nodes[0]), q.Order.Key(&nodes[pageRows-1]), nil
+		}
+		l.after = ""
+	}
+	q.After = l.after
 	nodes, err = s.Store.Nodes(ctx, q)
 	if errors.Is(err, nodestore.ErrAfter) {
 		q.After = ""
 		nodes, err = s.Store.Nodes(ctx, q)
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
+	}
+	if q.After != "" {
+		previous = q.After // of a page without rows, too
+		if len(nodes) > 0 {
+			previous = q.Order.Key(&nodes[0])
+		}
 	}
 	if len(nodes) > pageRows {
 		nodes = nodes[:pageRows]
 		next = q.Order.Key(&nodes[pageRows-1])
 	}
-	return nodes, next, nil
+	return nodes, previous, next, nil
 }

@@ -58,7 +58,8 @@ func (s *Service) postSignIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	next, name := r.PostForm.Get("next"), r.PostForm.Get("username")
-	if no := s.tryPassword(s.TrustedProxies.Of(r), name, r.PostForm.Get("password")); no != nil {
+	v := Viewer{Name: name, Via: viaPassword, Address: s.TrustedProxies.Of(r)}
+	if no := s.tryPassword(r, v, r.PostForm.Get("password")); no != nil {
 		words := accessWordsFor(r)
 		problem := words.WrongPassword
 		if no.status == http.StatusTooManyRequests {

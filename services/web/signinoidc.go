@@ -14,6 +14,7 @@ const (
 	questionCookie = "gensyn_sign_in"
 	questionLife   = 10 * 60 // seconds
 	maxNext        = 1000    // bytes: cookies have limits
+	maxWhy         = 300     // bytes
 )
 
 // getSignInOIDC sends the browser to the OpenID provider.
@@ -49,17 +50,25 @@ func (s *Service) getAnswer(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		question, err = access.DecodeQuestion(c.Value)
 	}
+	words, from := accessWordsFor(r), s.TrustedProxies.Of(r)
+	// Answers are limited like passwords: each costs the provider a question, which it may grow tired of.
+	wait, leave := s.gate.Enter(from)
+	if wait > 0 {
+		w.Header().Set("Retry-After", retryAfter(wait))
+		s.signInForm(w, r, http.StatusTooManyRequests, question.Next, "", words.TooMany)
+		return
+	}
 	var email string
 	if err == nil {
 		s.setCookie(w, r, questionCookie, "", -1)
 		email, err = s.provider.Answered(r.Context(), question, r.URL.Query())
 	}
-	words := accessWordsFor(r)
+	leave(err == nil)
 	switch {
 	case err == nil:
 		s.begin(w, r, nodestore.Session{Name: email, Via: viaOIDC, Proof: s.OIDC.Issuer}, question.Next)
 	case errors.Is(err, access.ErrDenied):
-		s.failures.Warn().Err(err).Stringer("address", s.TrustedProxies.Of(r)).Msg("a failed attempt to sign in")
+		s.notSignedIn(r.Context(), Viewer{Via: viaOIDC, Address: from}, first(err.Error(), maxWhy))
 		s.signInForm(w, r, http.StatusForbidden, question.Next, "", words.Denied)
 	case errors.Is(err, access.ErrStranger), errors.Is(err, http.ErrNoCookie):
 		s.signInForm(w, r, http.StatusBadRequest, question.Next, "", words.TryAgain)
@@ -75,4 +84,12 @@ func newProvider(o Options) *access.Provider {
 		return nil
 	}
 	return access.NewProvider(o.OIDC, strings.TrimRight(o.PublicURL, "/")+oidcPath+"/callback")
+}
+
+// first is the beginning of a text, at most so many bytes of it.
+func first(text string, most int) string {
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "")
+	}
+	return text
 }

@@ -20,9 +20,11 @@ const (
 )
 
 // getEvents answers a stream of server-sent events: "change" for events of nodes, "monitor" for those of the monitor,
-// "status" when the database goes or comes back, "reset" when something was missed. Last-Event-ID continues a stream.
+// "status" when the database goes or comes back, "reset" when something was missed. Last-Event-ID continues a stream. With ?brief it answers "news" and "reset" alone, for
+// pages, which ask anew for what they show: a thousand of them would be sent megabytes a second that nobody looks at.
 func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
-	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after")))
+	asked := r.URL.Query()
+	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), asked.Get("after")), asked.Has("brief"))
 	if me == nil {
 		w.Header().Set("Retry-After", "30")
 		detail(w, http.StatusServiceUnavailable, "too many streams are open")

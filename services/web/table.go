@@ -23,6 +23,7 @@ type tableData struct {
 	HasGPU   bool
 	Found    bool   // there are nodes on this page
 	First    string // link to the first page, "" on it
+	Previous string // link to the page before, "" on the first
 	Next     string // link to the next page, "" on the last
 	ShowAll  string // link to the unfiltered page
 	Begin    *beginData
@@ -84,7 +85,7 @@ type searchData struct {
 }
 
 func (s *Service) tableData(ctx context.Context, w *words, l look, root, base string, at *standing) (*tableData, error) {
-	nodes, next, err := s.selectNodes(ctx, l)
+	nodes, previous, next, err := s.selectNodes(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +102,11 @@ func (s *Service) tableData(ctx context.Context, w *words, l look, root, base st
 	if err := s.drawBars(ctx, w, d.Rows, at); err != nil {
 		return nil, err
 	}
-	if l.after != "" {
-		d.First = l.withAfter("").link()
+	if previous != "" {
+		d.First, d.Previous = l.withPlace("", "").link(), l.withPlace("", previous).link()
 	}
 	if next != "" {
-		d.Next = l.withAfter(next).link()
+		d.Next = l.withPlace(next, "").link()
 	}
 	return d, nil
 }
@@ -210,13 +211,9 @@ func (s *Service) base(r *http.Request) string {
 	switch {
 	case s.PublicURL != "":
 		return strings.TrimRight(s.PublicURL, "/")
-	case isHTTPS(r):
+	case s.TrustedProxies.HTTPS(r):
 		return "https://" + r.Host
 	default:
 		return "http://" + r.Host
 	}
-}
-
-func isHTTPS(r *http.Request) bool {
-	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 }

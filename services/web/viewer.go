@@ -97,36 +97,24 @@ func (s *Service) identify(r *http.Request) (Viewer, *refusal) {
 // identifyByHeader looks at Authorization. Via is "" when it says nothing that is asked for here.
 func (s *Service) identifyByHeader(r *http.Request, from netip.Addr) (Viewer, *refusal) {
 	if token := bearer(r); token != "" && s.AdminToken != "" {
-		v := Viewer{Name: adminName, SignedIn: true, Via: viaToken}
-		return v, s.try(from, "token\x00"+token, func() bool { return access.Same(token, s.AdminToken) })
+		v := Viewer{Name: adminName, SignedIn: true, Via: viaToken, Address: from}
+		return v, s.attempt(r, v, wrongToken, "token\x00"+token, func() bool { return access.Same(token, s.AdminToken) })
 	}
 	username, password, given := r.BasicAuth()
 	if !given || s.Username == "" {
 		return Viewer{}, nil
 	}
-	v := Viewer{Name: username, SignedIn: true, Via: viaBasic}
-	return v, s.tryPassword(from, username, password)
+	v := Viewer{Name: username, SignedIn: true, Via: viaBasic, Address: from}
+	return v, s.tryPassword(r, v, password)
 }
 
-// tryPassword says why the user name and the password are not the configured ones, or nil.
-func (s *Service) tryPassword(from netip.Addr, username, password string) *refusal {
-	return s.try(from, "password\x00"+username+"\x00"+password, func() bool {
+// tryPassword says why the viewer's name and the password are not the configured ones, or nil.
+func (s *Service) tryPassword(r *http.Request, v Viewer, password string) *refusal {
+	return s.attempt(r, v, wrongPassword, "password\x00"+v.Name+"\x00"+password, func() bool {
 		// Both are compared always: the time taken must not tell which of them was right.
-		right := access.Same(username, s.Username)
+		right := access.Same(v.Name, s.Username)
 		return s.password.Matches(password) && right
 	})
-}
-
-func (s *Service) try(from netip.Addr, credential string, right func() bool) *refusal {
-	ok, wait := s.gate.Try(from, credential, right)
-	switch {
-	case ok:
-		return nil
-	case wait > 0:
-		return &refusal{status: http.StatusTooManyRequests, wait: wait, detail: "too many failed attempts to sign in"}
-	}
-	s.failures.Warn().Stringer("address", from).Msg("a failed attempt to sign in")
-	return errNotSignedIn
 }
 
 // identifyByCookie looks for a session. One that cannot be looked for is not taken for none: who is signed in would

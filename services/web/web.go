@@ -78,7 +78,8 @@ type Service struct {
 	password access.Password
 	gate     *access.Gate
 	origins  *http.CrossOriginProtection
-	failures zerolog.Logger   // sampled: strangers must not fill the log
+	failures zerolog.Logger // sampled: strangers must not fill the log
+	attempts *attempts
 	provider *access.Provider // nil for none
 	copyNow  chan struct{}    // takes one when ingest could not be told of a token
 
@@ -118,7 +119,7 @@ func New(o Options) (*Service, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	s.provider = newProvider(o)
-	s.gate, s.copyNow = access.NewGate(o.Now), make(chan struct{}, 1)
+	s.gate, s.attempts, s.copyNow = access.NewGate(o.Now), newAttempts(o.Now), make(chan struct{}, 1)
 	s.failures = o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second})
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type words struct {
 	Uptime30, Round, GPU                         string
 	Nodes, All, Skip, Search, SearchNodes        string
 	Incidents, Monitor, Sections                 string // the navigation
-	Sort, First, Next, Pages                     string
+	Sort, First, Previous, Next, Pages           string
 	Gone, GoneHow, Back                          string
 
 	Orders []string // as orders

@@ -142,6 +142,8 @@ var accessRussian = accessWords{
 	},
 	Accepted: "принято", Failed: "не выполнено", Unknown: "неизвестно",
 	Problems: map[string]string{
+		wrongPassword:                           "Неверное имя пользователя или пароль.",
+		wrongToken:                              "Неверный токен.",
 		noDatabase.detail:                       "База данных не отвечает. Попробуйте чуть позже.",
 		noSuchNode.detail:                       "Такого узла нет.",
 		"this node has no incident now":         "У этого узла сейчас нет инцидента.",

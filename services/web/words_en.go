@@ -16,7 +16,7 @@ var english = words{
 	Uptime30: "30 days", Round: "Round", GPU: "GPU",
 	Nodes: "Nodes", All: "All", Skip: "Skip to the content", Search: "Search", SearchNodes: "Search nodes",
 	Incidents: "Incidents", Monitor: "Monitor", Sections: "Sections",
-	Sort: "Order", First: "First page", Next: "Next page", Pages: "Pages",
+	Sort: "Order", First: "First page", Previous: "Previous page", Next: "Next page", Pages: "Pages",
 	Gone: "There is nothing here", GoneHow: "The node was deleted, or the address is wrong.", Back: "To all nodes",
 
 	Orders: []string{"worst first", "by ID", "changed last", "longest silent"},

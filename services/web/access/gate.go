@@ -68,28 +68,42 @@ func (g *Gate) Try(from netip.Addr, credential string, right func() bool) (ok bo
 	if g.remembers(k) {
 		return true, 0
 	}
-	if wait := g.ofOne.Take(from); wait > 0 {
+	wait, leave := g.Enter(from)
+	if wait > 0 {
 		return false, wait
+	}
+	g.checking <- struct{}{}
+	ok = right()
+	<-g.checking
+	if leave(ok); ok {
+		g.remember(k)
+	}
+	return ok, 0
+}
+
+// Enter counts an attempt before anybody knows whether it is right, and returns what to call when that is known. wait is for
+// how long the client must not try again; then leave is nil. It is for what is compared elsewhere; Try does the rest.
+func (g *Gate) Enter(from netip.Addr) (wait time.Duration, leave func(ok bool)) {
+	from = clientaddr.Origin(from)
+	if wait := g.ofOne.Take(from); wait > 0 {
+		return wait, nil
 	}
 	counted := !g.was(from)
 	if counted {
 		if wait := g.ofAll.Take(struct{}{}); wait > 0 {
 			g.ofOne.GiveBack(from)
-			return false, wait
+			return wait, nil
 		}
 	}
-	g.checking <- struct{}{}
-	ok = right()
-	<-g.checking
-	if !ok {
-		return false, 0
+	return 0, func(ok bool) {
+		if !ok {
+			return
+		}
+		g.ofOne.GiveBack(from)
+		if counted {
+			g.ofAll.GiveBack(struct{}{})
+		}
 	}
-	g.ofOne.GiveBack(from)
-	if counted {
-		g.ofAll.GiveBack(struct{}{})
-	}
-	g.remember(k)
-	return true, 0
 }
 
 func (g *Gate) mac(credential string) (sum [sha256.Size]byte) {

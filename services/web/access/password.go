@@ -2,6 +2,7 @@
 package access
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -130,4 +131,21 @@ func parseArgon(text string) (argon, error) {
 func (h argon) matches(given string) bool {
 	key := argon2.IDKey([]byte(given), h.salt, h.time, h.memory, h.threads, uint32(len(h.key)))
 	return subtle.ConstantTimeCompare(key, h.key) == 1
+}
+
+// The parameters of new hashes: what OWASP asks for at least, so that a small machine can check one in tenths of a second.
+const (
+	newMemory = 19 << 10 // KiB
+	newTime   = 2
+	newSalt   = 16 // bytes
+	newKey    = 32 // bytes
+)
+
+// HashPassword returns an argon2id hash of a password, as ParsePassword reads it. Each time it is another one.
+func HashPassword(password string) string {
+	salt := make([]byte, newSalt)
+	_, _ = rand.Read(salt) // it never fails
+	key := argon2.IDKey([]byte(password), salt, newTime, newMemory, 1, newKey)
+	text := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=1$%s$%s", argon2.Version, newMemory, newTime, text.EncodeToString(salt), text.EncodeToString(key))
 }

@@ -11,6 +11,8 @@
 
   const every = 15000; // milliseconds between two refreshes when nothing happens
   const least = 250; // between two refreshes, whatever happens
+  const most = 750; // the same where something happens all the time: then a page may lag nearly a second
+  const settled = 60000; // how old a page is before a newer monitor makes it load anew
   const patience = 8000; // for one answer
   const quiet = 10000; // hidden for so long, a page listens no more
   const { root, now, units: words } = document.body.dataset;
@@ -21,7 +23,7 @@
   const search = document.getElementById("search");
   const build = live().dataset.build;
   let skew = Number(now) - Date.now(); // how far the server's clock is ahead of ours
-  let refreshed = Date.now();
+  let refreshed = Date.now(), asked = refreshed, pause = least;
   let trouble = ""; // which notice is shown: "lost", "broken" or none
   let busy = false, again = false, next = 0;
   let stream = null, retry = 0, fails = 0, hiding = 0;
@@ -112,7 +114,7 @@
   }
 
   function accept(part) {
-    if (part.dataset.build !== build) {
+    if (part.dataset.build !== build && mayReload()) {
       location.reload(); // the monitor was updated: this script may not fit it any more
       return;
     }
@@ -123,8 +125,17 @@
     document.title = part.dataset.title || document.title;
     setText(say, part.dataset.summary);
     fresh.title = new Date(Date.now() + skew).toISOString().slice(0, 19).replace("T", " ") + " UTC";
+    pause = Date.now() - refreshed < 2 * most ? Math.min(most, pause + 50) : least;
     refreshed = Date.now();
     trouble = "";
+  }
+
+  // mayReload says no while somebody writes, and to a page that is new: replicas of two versions may answer by turns while
+  // the monitor is updated.
+  function mayReload() {
+    const written = (e) => e.value !== e.defaultValue || e.checked !== e.defaultChecked;
+    return performance.now() > settled &&
+      ![...document.querySelectorAll('form[method="post"] :is(input, textarea)')].some(written);
   }
 
   async function refresh() {
@@ -134,13 +145,14 @@
     }
     busy = true;
     again = false;
-    const asked = location.href;
+    asked = Date.now();
+    const address = location.href;
     try {
-      const answer = await fetch(asked, {
+      const answer = await fetch(address, {
         headers: { "X-Live": "1" }, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(patience),
       });
       const part = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
-      if (asked !== location.href) {
+      if (address !== location.href) {
         again = true; // the search went on meanwhile
       } else if (answer.status === 401) {
         location.reload(); // the session is over: the monitor asks to sign in
@@ -156,7 +168,7 @@
     } finally {
       busy = false;
       show();
-      schedule(again ? least : every + Math.random() * 3000);
+      schedule(again ? pause : every + Math.random() * 3000);
     }
   }
 
@@ -166,17 +178,17 @@
     next = document.hidden ? 0 : setTimeout(refresh, ms);
   }
 
-  // news refreshes at once, but not more often than least.
+  // news refreshes at once, but not more often than it may.
   function news() {
-    schedule(Math.max(0, refreshed + least - Date.now()));
+    schedule(Math.max(0, asked + pause - Date.now()));
   }
 
   function listen() {
     clearTimeout(retry);
     if (stream || document.hidden) return;
-    stream = new EventSource(root + "api/events");
+    stream = new EventSource(root + "api/events?brief");
     stream.onopen = () => { fails = 0; news(); show(); };
-    for (const kind of ["change", "monitor", "status", "reset"]) stream.addEventListener(kind, news);
+    for (const kind of ["news", "reset"]) stream.addEventListener(kind, news);
     stream.onerror = () => {
       unlisten();
       // Pages must not come back all at once.

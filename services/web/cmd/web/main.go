@@ -13,6 +13,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/postgres"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/services/web"
+	"github.com/gensyn-monitor/gensyn-monitor/services/web/access"
 )
 
 func main() {
@@ -28,7 +29,7 @@ func main() {
 				return postgres.Open(ctx, cfg.DatabaseURL.Reveal(), postgres.Options{})
 			})
 		},
-		Commands: []program.Command{importCommand()},
+		Commands: []program.Command{importCommand(), access.HashCommand(os.Stdin, os.Stderr)},
 	}.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
