@@ -85,6 +85,14 @@ func TestWhatIsNewIsTraced(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("traced at %v, want %v", got, want)
 			}
+			// A message of a heartbeat that is not traced carries nothing of one before.
+			carried := 0
+			for _, traces := range b.traces {
+				carried += len(traces)
+			}
+			if carried != len(want) {
+				t.Errorf("messages carry %d traces, want %d", carried, len(want))
+			}
 		})
 	}
 }
