@@ -64,6 +64,7 @@ var parts = []part{
 	{"standalone", "everything in one process", measureStandalone},
 	{"agent", "the agent, beside a thousand processes", measureAgent},
 	{"million", "a million nodes that report once a minute", measureMillion},
+	{"growth", "how cost grows with the number of nodes", measureGrowth},
 }
 
 // Parts are the names of what can be measured.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,21 +19,18 @@ type Page struct {
 
 const head = `# What it costs
 
-This page is written by a run of the real programs, never by hand: %s.
-Everything, the load as well, ran on one machine: %s.
+This page is written by runs of the real programs, never by hand: %s. Everything, the load as well, ran on one machine.
 Processor time is what all threads of the server processes used, user and system, from /proc. Each figure is the median of
-%d runs, with the least and the most.
+the runs, with the least and the most.
 
-Эту страницу пишет прогон настоящих программ, не человек. Всё, и нагрузка тоже, работало на одной машине. Процессорное
+Эту страницу пишут прогоны настоящих программ, не человек. Всё, и нагрузка тоже, работало на одной машине. Процессорное
 время: пользовательское и системное всех серверных процессов. Каждое число: медиана, рядом наименьшее и наибольшее.
-
-Commit %s, %s.
 `
 
-// Write writes the page.
-func (p Page) Write(w io.Writer) error {
+// Write writes the page. Parts that were not measured stay as they are in the old one.
+func (p Page) Write(w io.Writer, old string) error {
 	out := &writer{w: w}
-	out.printf(head, "`"+p.Command+"`", p.Machine, p.Runs, p.Commit, p.Started.UTC().Format("2006-01-02 15:04 MST"))
+	out.printf(head, "`make bench`")
 	for _, part := range parts {
 		var own []Figure
 		for _, f := range p.Figures {
@@ -40,10 +38,20 @@ func (p Page) Write(w io.Writer) error {
 				own = append(own, f)
 			}
 		}
+		title := "\n## " + part.name + ": "
 		if len(own) == 0 {
+			if _, rest, found := strings.Cut(old, title); found {
+				section, _, _ := strings.Cut(rest, "\n## ")
+				out.printf("%s%s\n", title, strings.TrimRight(section, "\n"))
+			}
 			continue
 		}
-		out.printf("\n## %s: %s\n\n| | median | least – most | goal | |\n|---|---:|---:|---:|---|\n", part.name, part.about)
+		runs := "one run"
+		if p.Runs > 1 {
+			runs = strconv.Itoa(p.Runs) + " runs"
+		}
+		out.printf("%s%s\n\n%s of `%s`, commit %s, %s, %s.\n\n| | median | least – most | goal | |\n|---|---:|---:|---:|---|\n", title, part.about,
+			runs, p.Command, p.Commit, p.Started.UTC().Format("2006-01-02 15:04 MST"), p.Machine)
 		for _, f := range own {
 			out.printf("| %s | %s %s | %s – %s | %s |\n", f.Name, number(f.Median()), f.Unit,
 				number(slices.Min(f.Values)), number(slices.Max(f.Values)), f.goal())

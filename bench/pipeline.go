@@ -160,6 +160,47 @@ func measurePipeline(ctx context.Context, b *bench) (err error) {
 		b.atMost(fmt.Sprintf("at %.0f/s: latency, 99th percentile", at.rate), "ms", millis(r.Latencies.Quantile(0.99)), at.p99)
 		b.atMost(fmt.Sprintf("at %.0f/s: processor time a heartbeat, all processes", at.rate), "µs", micros(used, r.Accepted), at.micros)
 	}
+	return p.upserts(ctx)
+}
+
+// upserts measures what the same Postgres can do by itself: it copies rows of the table of nodes into another of the same
+// make, over those that are there, five thousand in a transaction.
+func (p *pipeline) upserts(ctx context.Context) error {
+	const rows, times = 5000, 40
+	for _, q := range []string{
+		`CREATE TABLE raw_nodes (LIKE nodes INCLUDING ALL) WITH (fillfactor = 70)`,
+		`INSERT INTO raw_nodes SELECT * FROM nodes`, `VACUUM ANALYZE raw_nodes`,
+	} {
+		if _, err := p.db.Exec(ctx, q); err != nil {
+			return fmt.Errorf("raw upserts: %w", err)
+		}
+	}
+	var sets string
+	err := p.db.QueryRow(ctx, `SELECT string_agg(format('%1$I = excluded.%1$I', column_name), ', ') FROM information_schema.columns
+		WHERE table_name = 'raw_nodes' AND column_name <> 'id'`).Scan(&sets)
+	if err != nil {
+		return fmt.Errorf("raw upserts: %w", err)
+	}
+	m := newMeter()
+	m.pids["postgres"] = p.Postgres.PID()
+	if err := m.start(); err != nil {
+		return err
+	}
+	began := time.Now()
+	for i := range times {
+		_, err := p.db.Exec(ctx, `INSERT INTO raw_nodes SELECT * FROM nodes WHERE id BETWEEN $1 AND $2 ON CONFLICT (id) DO UPDATE SET `+sets,
+			load.NodeID(i*rows%fewer), load.NodeID(i*rows%fewer+rows-1))
+		if err != nil {
+			return fmt.Errorf("raw upserts: %w", err)
+		}
+	}
+	took := time.Since(began)
+	_, used, err := m.read()
+	if err != nil {
+		return err
+	}
+	p.atLeast("raw upserts of the same rows, 5,000 in a transaction", "/s", rows*times/took.Seconds(), 0)
+	p.atMost("processor time of a raw upsert", "µs", micros(used, rows*times), 0)
 	return nil
 }
 

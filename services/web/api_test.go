@@ -120,6 +120,18 @@ func TestNodesParameters(t *testing.T) {
 	}
 }
 
+// A small page of very many nodes costs what it shows.
+func TestASmallPageReadsNoMoreThanItself(t *testing.T) {
+	store := newFakeStore(sample()...)
+	s := newService(t, store)
+	for _, query := range []string{"?limit=2", "?limit=2&after=bravo", "?limit=1&state=lost"} {
+		getNodes(t, s, query)
+	}
+	if store.widest > 3 { // one more than are shown, to know whether there are more
+		t.Errorf("%d nodes were read at a time", store.widest)
+	}
+}
+
 func TestNodesLinkToTheNextPage(t *testing.T) {
 	s := newService(t, newFakeStore(sample()...))
 	if got, want := do(s, "GET", "/api/nodes?limit=2").Header().Get("Link"), `</api/nodes?after=bravo&limit=2>; rel="next"`; got != want {

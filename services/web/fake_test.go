@@ -31,6 +31,7 @@ type fakeStore struct {
 	fakePast
 	err     error
 	queries int           // calls of Nodes
+	widest  int           // the most nodes that one of them answered
 	gate    chan struct{} // when not nil, Nodes waits for it to be closed
 }
 
@@ -80,7 +81,9 @@ func (f *fakeStore) Nodes(ctx context.Context, q nodestore.NodeQuery) ([]node.No
 	if f.err != nil {
 		return nil, f.err
 	}
-	return selectFake(f.nodes, q)
+	nodes, err := selectFake(f.nodes, q)
+	f.widest = max(f.widest, len(nodes))
+	return nodes, err
 }
 
 func (f *fakeStore) Events(_ context.Context, nodeID string, limit int) ([]nodestore.StoredEvent, error) {

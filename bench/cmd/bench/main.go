@@ -4,8 +4,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -79,8 +81,12 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	page.Figures = figures
+	old, err := os.ReadFile(*out)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the page: %w", err)
+	}
 	var b bytes.Buffer
-	if err := page.Write(&b); err != nil {
+	if err := page.Write(&b, string(old)); err != nil {
 		return err
 	}
 	if err := os.WriteFile(*out, b.Bytes(), 0o644); err != nil { //nolint:gosec // a page for people
