@@ -100,6 +100,9 @@ type NodeQuery struct {
 	Reverse     bool   // the other way round
 	After       string // the Order's Key of a node; those after it. ErrAfter when it is no such key
 	Limit       int    // at most so many; 0 for all
+	// ChangedSince leaves out nodes that were last written by a commit up to this sequence, which is one of the partition's
+	// present epoch; 0 for all. It costs a look at every row, and the reading of few.
+	ChangedSince uint64
 }
 
 // ChatStatus says how telling stands with one chat.

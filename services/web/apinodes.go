@@ -80,7 +80,7 @@ func (s *Service) snapshotFor(ctx context.Context, q nodesQuery) (*snapshot, err
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, readLimit)
+		ctx, cancel := context.WithTimeout(forAll(ctx), readLimit) // page shows of it what the viewer may see
 		defer cancel()
 		nodes, err := s.Store.Nodes(ctx, nodestore.NodeQuery{States: q.states, After: q.after, Limit: q.limit + 1})
 		return &snapshot{standing: *at, nodes: nodes}, err

@@ -36,18 +36,47 @@ type snapshot struct {
 	answers answers
 }
 
-func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, now func() time.Time) (*snapshot, error) {
+// readSnapshot reads all nodes, or what is new since the snapshot before, nil for none.
+func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, now func() time.Time, before *snapshot) (*snapshot, error) {
 	// The status comes first: what it says of the data's age is then never too good.
 	at := now()
 	status, err := store.Status(ctx, partition)
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := store.Nodes(ctx, nodestore.NodeQuery{})
-	if err != nil {
-		return nil, err
+	s := &snapshot{standing: standing{at: at, status: status}}
+	if before != nil && follows(&before.status, &status) {
+		news, err := store.Nodes(ctx, nodestore.NodeQuery{ChangedSince: before.status.Clock.Position.Seq})
+		if err != nil {
+			return nil, err
+		}
+		if s.nodes = merge(before.nodes, news); len(s.nodes) == total(status.Counts) {
+			return s, nil
+		}
 	}
-	return &snapshot{standing: standing{at: at, status: status}, nodes: nodes}, nil
+	s.nodes, err = store.Nodes(ctx, nodestore.NodeQuery{})
+	return s, err
+}
+
+// follows reports whether what changed between the two is told by sequences.
+func follows(before, after *nodestore.Status) bool {
+	a, b := before.Clock.Position, after.Clock.Position
+	return before.Term == after.Term && a.Epoch == b.Epoch && 0 < a.Seq && a.Seq <= b.Seq
+}
+
+// merge puts nodes over others, both by id. None that was deleted goes by it, nor is one missed: then there are more than
+// the status counts.
+func merge(nodes, news []node.Node) []node.Node {
+	out := make([]node.Node, 0, len(nodes)+len(news))
+	for i := range news {
+		n, found := slices.BinarySearchFunc(nodes, news[i].ID, func(n node.Node, id string) int { return strings.Compare(n.ID, id) })
+		out = append(append(out, nodes[:n]...), news[i])
+		if found {
+			n++
+		}
+		nodes = nodes[n:]
+	}
+	return append(out, nodes...)
 }
 
 // now turns this machine's time into that of the clock that stamps: the two may be of different hosts. It counts from

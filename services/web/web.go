@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,6 +67,7 @@ type Service struct {
 	Options
 	view     *view[*snapshot] // all nodes, for programs
 	standing *view[*standing]
+	before   atomic.Pointer[snapshot] // the last read of all nodes: the next one reads what is new
 	cache    *cache
 	hub      *hub
 	spans    *view[[]node.Span] // of the last 90 days
@@ -198,9 +200,10 @@ func (s *Service) ping(ctx context.Context) error {
 func (s *Service) read(ctx context.Context) (*snapshot, error) {
 	start := s.Now()
 	skew := s.measureSkew(ctx)
-	snap, err := readSnapshot(forAll(ctx), s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) })
+	snap, err := readSnapshot(forAll(ctx), s.Store, s.Partition, func() time.Time { return s.Now().Add(skew) }, s.before.Load())
 	if err == nil {
 		snap.skew = skew
+		s.before.Store(snap)
 	}
 	s.metrics.query.Observe(s.Now().Sub(start).Seconds())
 	if err != nil {

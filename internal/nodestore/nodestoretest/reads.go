@@ -13,6 +13,7 @@ import (
 var readChecks = []check{
 	{"nodes are selected", selectNodes},
 	{"nodes can be read page by page", pages},
+	{"what changed can be asked for", changedSince},
 	{"events come newest first", eventsOrder},
 	{"an empty database has a status", emptyStatus},
 	{"the status counts nodes", statusCounts},
@@ -75,6 +76,22 @@ func ids(nodes []node.Node) string {
 		out = append(out, n.ID)
 	}
 	return strings.Join(out, " ")
+}
+
+func changedSince(t *testing.T, d *database) {
+	o := acquire(t, d, "a")
+	o.commit(t, node.Changes{Nodes: []node.Node{{ID: "a", State: node.Up}, {ID: "b", State: node.Up}, {ID: "c", State: node.Up}}})
+	first := o.at.Seq
+	o.commit(t, node.Changes{Nodes: []node.Node{{ID: "b", State: node.Down}, {ID: "d", State: node.Up}}})
+	second := o.at.Seq
+	o.commit(t, node.Changes{Nodes: []node.Node{{ID: "d", State: node.Lost}}, Removed: []string{"a"}})
+	for since, want := range map[uint64]string{0: "b c d", first: "b d", second: "d", o.at.Seq: ""} {
+		nodes, err := d.Nodes(t.Context(), nodestore.NodeQuery{ChangedSince: since})
+		must(t, err)
+		if got := ids(nodes); got != want {
+			t.Errorf("changed since %d: %q, want %q", since, got, want)
+		}
+	}
 }
 
 func pages(t *testing.T, d *database) {

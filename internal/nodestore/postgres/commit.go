@@ -34,20 +34,27 @@ var (
 	putNodes = upsert("nodes", standardsql.NodeColumns, `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
 		$6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
 		$14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
-		$22::text[], $23::text[]`)
+		$22::text[], $23::text[]`, "changed")
 	putTombstones = upsert("deleted_nodes", "id, at", `$1::text[], $2::bigint[]`)
 )
 
-// upsert writes rows given as one array for each column, and then the partition.
-func upsert(table, columns, arrays string) string {
+// upsert writes rows given as one array for each column, then the partition, and then one bigint for each column that is
+// the same in all rows.
+func upsert(table, columns, arrays string, same ...string) string {
 	names := strings.Split(columns, ",")
+	arguments := len(names) + 1
+	into, values := columns+", partition", fmt.Sprintf("u.*, $%d::integer", arguments)
+	for _, c := range same {
+		arguments++
+		into, values = into+", "+c, values+fmt.Sprintf(", $%d::bigint", arguments)
+	}
 	sets := make([]string, 0, len(names))
-	for _, c := range names[1:] {
+	for _, c := range append(names[1:], same...) {
 		c = strings.TrimSpace(c)
 		sets = append(sets, c+" = excluded."+c)
 	}
-	return fmt.Sprintf(`INSERT INTO %s (%s, partition) SELECT u.*, $%d::integer FROM unnest(%s) u
-		ON CONFLICT (id) DO UPDATE SET %s`, table, columns, len(names)+1, arrays, strings.Join(sets, ", "))
+	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM unnest(%s) u
+		ON CONFLICT (id) DO UPDATE SET %s`, table, into, values, arrays, strings.Join(sets, ", "))
 }
 
 const putEvents = `INSERT INTO events (` + standardsql.EventColumns + `, found) SELECT u.*, ` + now + ` FROM unnest(
@@ -90,7 +97,7 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 		b.Queue(`DELETE FROM nodes WHERE id = ANY ($1::text[]) AND partition = $2`, ids, l.Partition)
 	}
 	for nodes := range slices.Chunk(c.Nodes, chunk) {
-		b.Queue(putNodes, append(nodeArrays(nodes), l.Partition)...)
+		b.Queue(putNodes, append(nodeArrays(nodes), l.Partition, int64(p.Seq))...)
 	}
 	queueTombstones(b, l.Partition, c.Deleted)
 	for events := range slices.Chunk(c.Events, chunk) {

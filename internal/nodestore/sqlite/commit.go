@@ -48,8 +48,8 @@ func putNodeText() string {
 		c = strings.TrimSpace(c)
 		sets = append(sets, c+" = excluded."+c)
 	}
-	return `INSERT INTO nodes (` + standardsql.NodeColumns + `, partition) VALUES (?` +
-		strings.Repeat(", ?", len(columns)) + `) ON CONFLICT (id) DO UPDATE SET ` + strings.Join(sets, ", ")
+	return `INSERT INTO nodes (` + standardsql.NodeColumns + `, changed, partition) VALUES (?` +
+		strings.Repeat(", ?", len(columns)+1) + `) ON CONFLICT (id) DO UPDATE SET changed = excluded.changed, ` + strings.Join(sets, ", ")
 }
 
 func prepare(ctx context.Context, db *sql.DB) (out statements, err error) {
@@ -116,7 +116,7 @@ func (w *commit) write(c node.Changes) {
 		w.exec(removeNode, id, w.partition)
 	}
 	for i := range c.Nodes {
-		w.exec(putNode, append(standardsql.NodeValues(&c.Nodes[i]), w.partition)...)
+		w.exec(putNode, append(standardsql.NodeValues(&c.Nodes[i]), int64(c.Clock.Position.Seq), w.partition)...)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Deleted)) {
 		if at := c.Deleted[id]; at != 0 {

@@ -83,6 +83,9 @@ func selectNodes(q nodestore.NodeQuery) (selection, error) {
 	if q.ID != "" {
 		sel.where("id = " + sel.arg(q.ID))
 	}
+	if q.ChangedSince > 0 {
+		sel.where("changed > " + sel.arg(int64(q.ChangedSince)))
+	}
 	sel.states(q)
 	sel.search(q.Search, q.NoAddresses)
 	if err := sel.order(q); err != nil {
