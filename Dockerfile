@@ -12,17 +12,20 @@ ARG SERVICE
 ARG VERSION=dev
 ARG TARGETOS
 ARG TARGETARCH
-# The agent is built as the Makefile builds it: see there.
+# The agent is built as the Makefile builds it: see there. web has a reader of SQLite files in it, for imports, and would be
+# above 25 MB: only what makes the page is inlined.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     set -eu; module=github.com/gensyn-monitor/gensyn-monitor; version="-X $module/internal/telemetry.version=$VERSION"; tags=; gc=; dir=.; \
+    inlined="$module/... runtime reflect strconv strings bytes html/template text/template encoding/json"; \
     case "$SERVICE" in \
-    ingest|evaluator|notifier|web) package=./services/$SERVICE/cmd/$SERVICE ;; \
+    ingest|evaluator|notifier) package=./services/$SERVICE/cmd/$SERVICE ;; \
+    web) gc=-gcflags=all=-l; for p in $inlined; do gc="$gc -gcflags=$p="; done; package=./services/$SERVICE/cmd/$SERVICE ;; \
     standalone) package=./standalone ;; \
-    agent) dir=agent; package=./cmd/gensyn-agent; tags=nethttpomithttp2; gc=all=-l; version="-X main.version=$VERSION" ;; \
+    agent) dir=agent; package=./cmd/gensyn-agent; tags=nethttpomithttp2; gc=-gcflags=all=-l; version="-X main.version=$VERSION" ;; \
     *) echo "SERVICE is '$SERVICE': it must be ingest, evaluator, notifier, web, standalone or agent" >&2; exit 1 ;; \
     esac; \
     cd $dir; CGO_ENABLED=0 GOWORK=off GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -tags "$tags" -gcflags="$gc" -ldflags "-s -w $version" -o /out/app $package
+    go build -trimpath -buildvcs=false -tags "$tags" $gc -ldflags "-s -w $version" -o /out/app $package
 # Volumes take owner and mode from here.
 RUN mkdir -p /root-fs/data /root-fs/tmp /root-fs/etc/ssl/certs && chmod 1777 /root-fs/tmp && chown 65532:65532 /root-fs/data && \
     cp /etc/ssl/certs/ca-certificates.crt /root-fs/etc/ssl/certs/ && \

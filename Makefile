@@ -9,13 +9,18 @@ VERSION ?= dev
 # twentieth, and a beat costs 6 % more.
 AGENT := -tags nethttpomithttp2 -gcflags=all=-l -ldflags "-s -w"
 
+# With a docker engine: the one that is there, or one of its own.
+CONTAINERS := tools/containers/with.sh
+
 .PHONY: rules packages release-check vuln k8s-check e2e-k8s e2e-systemd
-.PHONY: help test deps vet lint race bench chaos faults reliability apart dev build images e2e-compose fuzz clean
+.PHONY: help test tried deps vet lint race bench chaos faults reliability apart dev build images e2e-compose fuzz clean
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
-test: deps vet apart lint race ## everything: tools, vet, lint, tests with the race detector
+test: deps tried lint ## everything: tools, vet, tests with the race detector, lint
+
+tried: vet apart race # all of test but lint, which .ci/run does beside it
 
 deps: ## install what the tests need and this machine lacks
 	@tools/install.sh
@@ -59,13 +64,12 @@ build: ## all programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./standalone ./services/*/cmd/*
 	CGO_ENABLED=0 go build -trimpath $(AGENT) -o bin/ ./agent/cmd/gensyn-agent
 
-images: ## container images of all programs, gensyn-monitor/<program>:$(VERSION)
-	docker=$$(tools/containers/prepare.sh); eval "$$docker"; for s in ingest evaluator notifier web standalone agent; do \
-	  docker buildx build -q --load --build-arg SERVICE=$$s --build-arg VERSION=$(VERSION) \
-	  --build-arg REVISION=$$(git rev-parse HEAD) -t gensyn-monitor/$$s:$(VERSION) .; done
+images: ## container images of all programs, gensyn-monitor/<program>:$(VERSION); also PLATFORM=linux/arm64
+	$(CONTAINERS) tools/containers/build.sh $(VERSION)
 
-e2e-compose: images ## the compose deployment: started, updated, killed, restored (some minutes)
-	docker=$$(tools/containers/prepare.sh); eval "$$docker"; go test -v -count=1 -timeout 15m ./e2e/compose
+e2e-compose: ## the compose deployment: started, updated, killed, restored (some minutes; SHORT=1: what CI runs)
+	$(if $(SHORT),,OVERLAYS=compose.metrics.yaml) $(CONTAINERS) sh -c \
+	  'tools/containers/build.sh $(if $(SHORT),,&& PLATFORM=linux/arm64 tools/containers/build.sh) && go test -race $(if $(SHORT),-short) -v -count=1 -timeout 20m ./e2e/compose'
 
 fuzz: ## fuzz the decoders, 30 seconds each
 	for f in FuzzDecode FuzzSplit FuzzEncode; do go test -run '^$$' -fuzz "^$$f$$" -fuzztime 30s ./services/ingest; done

@@ -234,8 +234,9 @@ func TestUnknownVersionSaysWhich(t *testing.T) {
 func TestNamesOfAPartition(t *testing.T) {
 	got := []string{
 		contract.HeartbeatsStream(0), contract.HeartbeatSubject(0), contract.CommandSubject(0), contract.EventSubject(12),
+		contract.ProcessSubject("web"),
 	}
-	want := []string{"HEARTBEATS_0", "heartbeat.0", "command.0", "event.12"}
+	want := []string{"HEARTBEATS_0", "heartbeat.0", "command.0", "event.12", "process.web"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("names %q, want %q", got, want)
 	}

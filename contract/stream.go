@@ -157,6 +157,8 @@ func version(m any) int {
 		return m.V
 	case *Token:
 		return m.V
+	case *Process:
+		return m.V
 	}
 	return 0
 }

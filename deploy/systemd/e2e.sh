@@ -12,7 +12,7 @@ for need in mmdebstrap:mmdebstrap systemd-nspawn:systemd-container; do
 done
 mkdir -p "$cache"
 # A tar rather than a folder: every run begins with the same machine, and nothing of it is left mounted.
-[ -s "$cache/debian.tar" ] || { mmdebstrap --quiet --variant=minbase --format=tar --include=systemd,systemd-sysv,dbus,curl bookworm "$cache/debian.tar.new" && mv "$cache/debian.tar.new" "$cache/debian.tar"; }
+[ -s "$cache/debian.tar" ] || { "$(dirname "$0")/../../tools/containers/mmdebstrap.sh" --quiet --variant=minbase --format=tar --include=systemd,systemd-sysv,dbus,curl bookworm "$cache/debian.tar.new" && mv "$cache/debian.tar.new" "$cache/debian.tar"; }
 
 work=$(mktemp -d)
 nspawn=

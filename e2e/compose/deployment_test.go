@@ -93,7 +93,7 @@ func (d *deployment) write(more ...string) {
 		"DOMAIN=" + domain, "HTTPS_BIND=" + host, "HTTPS_PORT=" + port, "SETTINGS_FILE=" + d.settings,
 		"TELEGRAM_BOT_TOKEN=" + telegramtest.Token, "TELEGRAM_CHAT_ID='" + chat + "'  # a group", "TELEGRAM_API_URL=" + d.telegram.URL(),
 		fmt.Sprintf("DOWN_THRESHOLD_SEC=%.0f", threshold.Seconds()),
-		`WEB_USERNAME="viewer"`, "WEB_PASSWORD='pass#word'",
+		`WEB_USERNAME="viewer"`, "WEB_PASSWORD='pass#word'", "SECURITY_CONTACT=mailto:security@example.org",
 	}, more...)
 	if err := os.WriteFile(d.settings, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		d.t.Fatal(err)

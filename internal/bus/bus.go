@@ -199,24 +199,10 @@ const (
 // OnBatch calls f with the batches that are published from now on, in all partitions, one at a time. Some may be missed:
 // it is for figures that are shown.
 func (b *Bus) OnBatch(f func(data []byte)) (stop func(), err error) {
-	sub, err := b.nc.Subscribe("heartbeat.*", func(m *nats.Msg) { f(m.Data) })
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to batches: %w", err)
-	}
-	if err := sub.SetPendingLimits(batchesAhead, batchBytes); err != nil {
-		return nil, fmt.Errorf("subscribe to batches: %w", errors.Join(err, sub.Unsubscribe()))
-	}
-	return func() { _ = sub.Unsubscribe() }, nil
+	return b.hear("batches", "heartbeat.*", batchesAhead, batchBytes, f)
 }
 
 // OnEvent calls f with announced events of all partitions from now on, one at a time. Some may be missed: it is a wake-up.
 func (b *Bus) OnEvent(f func(data []byte)) (stop func(), err error) {
-	sub, err := b.nc.Subscribe("event.*", func(m *nats.Msg) { f(m.Data) })
-	if err != nil {
-		return nil, fmt.Errorf("subscribe to events: %w", err)
-	}
-	if err := sub.SetPendingLimits(eventsAhead, bytesAhead); err != nil {
-		return nil, fmt.Errorf("subscribe to events: %w", errors.Join(err, sub.Unsubscribe()))
-	}
-	return func() { _ = sub.Unsubscribe() }, nil
+	return b.hear("events", "event.*", eventsAhead, bytesAhead, f)
 }

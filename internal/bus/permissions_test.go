@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -119,6 +120,42 @@ func TestUsersMayDoTheirWork(t *testing.T) {
 			t.Errorf("%s reads %d tokens", name, len(all))
 		}
 	}
+	heard := make(chan string, 1000)
+	stop, err := web.OnProcess(func(data []byte) {
+		p, err := contract.DecodeProcess(data)
+		must("a process", err)
+		heard <- p.Service + " " + p.ID
+	})
+	must("web waits for processes", err)
+	defer stop()
+	batch := make(chan struct{}, 1000)
+	stop, err = web.OnBatch(func([]byte) { batch <- struct{}{} })
+	must("web waits for batches", err)
+	defer stop()
+	for deadline := time.Now().Add(10 * time.Second); len(batch) == 0; time.Sleep(10 * time.Millisecond) { // subscribing may take a moment; what was asked for before is there then
+		_, err = ingest.Publish(ctx, contract.HeartbeatSubject(0), []byte("{}"))
+		must("ingest publishes", err)
+		if time.Now().After(deadline) {
+			t.Fatal("web hears no batch")
+		}
+	}
+	want := map[string]bool{}
+	introducing, enough := context.WithCancel(ctx)
+	for name, b := range map[string]*bus.Bus{"ingest": ingest, "evaluator": evaluator, "notifier": notifier, "web": web} {
+		want[name+" host-"+name] = true
+		done := make(chan error)
+		go func() { done <- b.Introduction(name, "host-"+name, "1.2.3")(introducing) }()
+		defer func() { must(name+" introduces itself", <-done) }()
+	}
+	defer enough()
+	for deadline := time.After(10 * time.Second); len(want) > 0; {
+		select {
+		case h := <-heard:
+			delete(want, h)
+		case <-deadline:
+			t.Fatalf("web does not hear %v", want)
+		}
+	}
 	for name, b := range map[string]*bus.Bus{"notifier": notifier, "web": web} {
 		woken := make(chan struct{}, 1)
 		stop, err := b.OnEvent(func([]byte) {
@@ -150,10 +187,21 @@ func TestUsersMayDoNothingElse(t *testing.T) {
 		"$JS.API.STREAM.DELETE.HEARTBEATS_0": "", "$JS.API.STREAM.PURGE.HEARTBEATS_0": "", "$JS.API.STREAM.UPDATE.HEARTBEATS_0": "",
 		"$JS.API.STREAM.MSG.DELETE.HEARTBEATS_0": "", "$JS.API.STREAM.MSG.GET.HEARTBEATS_0": "evaluator",
 		"$JS.API.CONSUMER.CREATE.HEARTBEATS_0.x": "evaluator", "$KV.TOKENS.x": "web", "$JS.API.CONSUMER.CREATE.KV_TOKENS.x": "ingest web",
+		"$JS.API.STREAM.INFO.HEARTBEATS_0": "ingest evaluator web", "$JS.API.STREAM.INFO.EVENTS": "ingest evaluator",
+		"$JS.API.STREAM.INFO.KV_TOKENS": "ingest evaluator web", "$JS.API.STREAM.CREATE.HEARTBEATS_0": "ingest evaluator",
+		"$JS.API.STREAM.CREATE.EVENTS": "ingest evaluator", "$JS.API.STREAM.CREATE.KV_TOKENS": "ingest evaluator",
+		"$JS.API.CONSUMER.MSG.NEXT.HEARTBEATS_0.x": "evaluator", "$JS.API.CONSUMER.DELETE.HEARTBEATS_0.x": "evaluator",
+		"$JS.API.CONSUMER.INFO.HEARTBEATS_0.x": "evaluator", "$JS.API.CONSUMER.MSG.NEXT.KV_TOKENS.x": "ingest web",
+		"$JS.API.CONSUMER.DELETE.KV_TOKENS.x": "ingest web", "$JS.API.CONSUMER.INFO.KV_TOKENS.x": "ingest web",
+		"$JS.API.CONSUMER.CREATE.EVENTS.x": "", "$JS.API.STREAM.MSG.GET.EVENTS": "", "$JS.API.STREAM.MSG.GET.KV_TOKENS": "",
+		"$JS.API.STREAM.SNAPSHOT.HEARTBEATS_0": "", "$JS.API.STREAM.RESTORE.HEARTBEATS_0": "", "$JS.API.STREAM.NAMES": "",
+		"$JS.API.DIRECT.GET.KV_TOKENS": "", "$JS.API.DIRECT.GET.HEARTBEATS_0": "", "$JS.API.INFO": "", "_INBOX_web.x": "", "_INBOX_ingest.x": "",
 		"$JS.API.STREAM.DELETE.KV_TOKENS": "", "$JS.API.STREAM.CREATE.OTHER": "", "heartbeat.1": "", "other": "",
+		"process.ingest": "ingest", "process.evaluator": "evaluator", "process.notifier": "notifier", "process.web": "web",
 	}
 	heard := map[string]string{ // who may subscribe to it
-		"event.*": "notifier web", "heartbeat.>": "", "command.>": "", "_INBOX.>": "", "_INBOX_ingest.>": "ingest",
+		"event.*": "notifier web", "heartbeat.*": "web", "heartbeat.>": "web", "process.*": "web", // the server takes the > for a name that * allows
+		"command.>": "", "_INBOX.>": "", "_INBOX_ingest.>": "ingest",
 		"_INBOX_evaluator.>": "evaluator", "_INBOX_notifier.>": "notifier", "_INBOX_web.>": "web", ">": "", "$JS.>": "", "$SYS.>": "",
 	}
 	for _, user := range users {

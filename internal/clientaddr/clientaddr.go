@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Proxies are the networks whose X-Forwarded-For is believed, given as a list of addresses and networks separated by
-// commas.
+// Proxies are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed, given as a list of addresses and
+// networks separated by commas.
 type Proxies []netip.Prefix
 
 // UnmarshalText reads the list. An empty one is allowed.

@@ -383,16 +383,20 @@ func TestPublicViewHidesAddresses(t *testing.T) {
 	fold(t, store,
 		node.Message{Seq: 1, Stamp: ago(time.Hour), Heartbeats: []node.Heartbeat{{NodeID: "foxtrot", IP: "198.51.100.9"}, {NodeID: "golf", IP: "198.51.100.10"}}},
 		node.Message{Seq: 2, Stamp: ago(time.Minute), Heartbeats: []node.Heartbeat{{
-			NodeID: "foxtrot", IP: "198.51.100.9", Meta: "at=198.51.100.10", Status: "DOWN", Reason: "x", Evidence: evidence,
+			NodeID: "foxtrot", IP: "198.51.100.9", Meta: "at=198.51.100.10", Status: "DOWN", Reason: "from_198.51.100.15", Evidence: evidence,
 			Workload: `{"peer":"198.51.100.12:7","phase":"waiting"}`, Metrics: `{"host":"2001:db8::13","cpus":4}`,
-			Annotations: []node.Annotation{{At: ago(time.Hour), Status: "DOWN", Evidence: "at 198.51.100.14"}},
+			Annotations: []node.Annotation{{At: ago(time.Hour), Status: "DOWN", Reason: "from_198.51.100.16", Evidence: "at 198.51.100.14"}},
 		}}},
 		node.Message{Seq: 3, Stamp: ago(time.Second), Command: &node.Command{NodeID: "golf", Delete: true, By: "carol@example.org"}})
 	if _, err := store.Acknowledge(t.Context(), "foxtrot", ago(time.Minute), "carol@example.org"); err != nil {
 		t.Fatal(err)
 	}
 	s := withStore(t, store, func(o *Options) { o.PublicView, o.AdminToken = true, adminToken })
-	secrets := []string{"198.51.100", "2001:db8::", "carol"}
+	s.Process([]byte(`{"v":1,"service":"ingest","id":"ip-198-51-100-20","version":"1.2.3"}`))
+	s.Batch([]byte(`{"v":1,"ingest":"ip-198-51-100-20"}`))
+	wantText(t, do(s, "GET", "/monitor", "Authorization", basic(testUser, testPassword)), `<bdi>ip-198-51-100-20</bdi> <bdi class="small">`, "<bdi>ip-198-51-100-20</bdi></td>", "fold-owner")
+	wantText(t, do(s, "GET", "/monitor"), "1.2.3")
+	secrets := []string{"198.51.100", "198-51-100", "2001:db8::", "carol", "fold-owner"}
 	for _, path := range []string{
 		"/", "/?q=foxtrot", "/nodes/foxtrot", "/incidents", "/monitor", "/api/nodes", "/api/nodes?format=csv", "/api/nodes/foxtrot", "/api/incidents",
 		"/api/incidents?format=csv", "/api/stats",
@@ -422,6 +426,11 @@ func TestPublicViewHidesAddresses(t *testing.T) {
 	fresh := withStore(t, store, func(o *Options) { o.PublicView = true })
 	wantStatus(t, do(fresh, "GET", "/api/nodes"), 200)
 	wantText(t, do(fresh, "GET", "/api/nodes", "Authorization", basic(testUser, testPassword)), "198.51.100.9")
+	e := transition(1, "foxtrot", node.Down)
+	e.Reason = "from_198.51.100.17"
+	if m := encodeEvent(&e); strings.Contains(string(m.data), "198.51") {
+		t.Errorf("the stream tells everybody %s", m.data)
+	}
 	// What is not shown cannot be guessed by searching.
 	for _, q := range []string{"198.51", "100.10"} {
 		for _, path := range []string{"/api/nodes?q=", "/?q="} {

@@ -226,6 +226,24 @@ func TestSilencesOfANode(t *testing.T) {
 	}
 }
 
+// Many nodes are silenced at the page of the monitor, by who may act.
+func TestSilencingManyNodes(t *testing.T) {
+	a := newActed(t)
+	wantText(t, a.v.get("/monitor"), `action="./do/silence"`, `<option value="label">`)
+	wantSent(t, a.form("silence", "scope", "label", "value", " dc=home ", "minutes", "240", "note", "moving", "next", "monitor"), "../monitor?done=silence")
+	wantSent(t, a.form("silence", "scope", "all", "value", "is not read", "minutes", "60", "next", "monitor"), "../monitor?done=silence")
+	wantText(t, a.form("silence", "scope", "label", "value", "home", "minutes", "60"), "value: must be a label like dc=home")
+	all, err := a.store.Silences(t.Context(), noon)
+	if err != nil || len(all) != 2 || all[0].Value != "dc=home" || all[0].Until != noon.Add(4*time.Hour) || all[1].Scope != nodestore.ScopeAll || all[1].Value != "" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	wantText(t, a.v.get("/monitor?done=silence"), "Alerts are silenced.", "<bdi>dc=home</bdi></b> · Silenced until", "<bdi>moving</bdi>")
+	public := do(withStore(t, a.store, func(o *Options) { o.PublicView = true }), "GET", "/monitor").Body.String()
+	if strings.Contains(public, "do/silence") || strings.Contains(public, "moving") {
+		t.Error("everybody sees what the team silences")
+	}
+}
+
 func TestActingWhatCannotBe(t *testing.T) {
 	a := newActed(t)
 	long := strings.Repeat("x", maxNote+1)

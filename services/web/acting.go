@@ -63,10 +63,16 @@ func (s *Service) actForms(r *http.Request, id string) (template string, data an
 	if note := s.noteOf(ctx, id); note != nil {
 		d.Note = note.Text
 	}
-	for i, minutes := range silenceSpans {
-		d.Spans = append(d.Spans, silenceSpan{minutes, d.A.Spans[i]})
-	}
+	d.Spans = d.A.silenceSpans()
 	return "act.html", d
+}
+
+// silenceSpans are how long alerts can be silenced, in words.
+func (a *accessWords) silenceSpans() (out []silenceSpan) {
+	for i, minutes := range silenceSpans {
+		out = append(out, silenceSpan{minutes, a.Spans[i]})
+	}
+	return out
 }
 
 // noteOf is what people wrote about a node, or nil.

@@ -85,6 +85,15 @@ func TestBrowserActing(t *testing.T) {
 			click(form("revoke") + "button")
 			b.until(`document.querySelector(".done") && !document.querySelector('form[action$="do/revoke"]')`)
 
+			a.s.Process([]byte(`{"v":1,"service":"ingest","id":"ingest-7f9c","version":"1.2.3"}`))
+			b.run(chromedp.Navigate(server.URL+"/monitor"), chromedp.WaitReady(chromedp.CSS(form("silence"))))
+			b.run(chromedp.SetValue(chromedp.CSS(form("silence")+"select[name=scope]"), "label"), chromedp.SetValue(chromedp.CSS(form("silence")+"input[name=value]"), "dc=home"))
+			click(form("silence") + "button")
+			b.until(fmt.Sprintf(`[...document.querySelectorAll(".quieted")].some(e => e.innerText.includes("dc=home") && e.innerText.includes(%q))`, as.silenced))
+			check("the monitor")
+			click(form("unsilence") + "button")
+			b.until(`document.querySelector(".done") && !document.querySelector(".quieted")`)
+
 			b.run(chromedp.Navigate(server.URL+"/audit"), chromedp.WaitReady(chromedp.CSS("tbody tr")))
 			says(as.log)
 			check("the audit log")

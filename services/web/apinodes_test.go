@@ -227,3 +227,28 @@ func TestCSVHoldsNoFormulas(t *testing.T) {
 		}
 	}
 }
+
+// A spreadsheet takes none of these for formulas: not at the beginning of a cell, and not behind what it takes for the end of
+// one where cells end at semicolons.
+func TestCellsAreNoFormulas(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "rig-1": "rig-1", "dc=home, gpu=4090": "dc=home, gpu=4090", "a;b=c": "a;b=c", "it's": "it's", "нода": "нода",
+		"=1+1": "'=1+1", "+1": "'+1", "-1+1": "'-1+1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t'=1", "\rx": "'\rx", "＝1": "'＝1",
+		"x;=1+1": "x;'=1+1", "x;;@A1;-2": "x;;'@A1;'-2", `x;"=1+1"`: `x;'"=1+1"`, `"=1+1`: `'"=1+1`, "a\n=1": "a\n'=1",
+	} {
+		if got := cell(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Nobody looks at a column of addresses that they may not see.
+func TestThereIsNoColumnWithoutAddresses(t *testing.T) {
+	s := newService(t, newFakeStore(node.Node{ID: "a", State: node.Up, IP: "10.0.0.1", Heard: ago(0)}), func(o *Options) {
+		o.PublicView, o.Username, o.Password = true, testUser, testHash
+	})
+	if body := do(s, "GET", "/").Body.String(); strings.Contains(body, ">IP<") || strings.Contains(body, `class="ip"`) {
+		t.Error("everybody sees an empty column")
+	}
+	wantText(t, do(s, "GET", "/", "Authorization", basic(testUser, testPassword)), ">IP<", `<td role="cell" class="ip" data-label="IP"><bdi>10.0.0.1</bdi></td>`)
+}

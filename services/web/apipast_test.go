@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,7 +222,12 @@ func TestStats(t *testing.T) {
 	store.status.Clock.Refused, store.status.Clock.Overflow, store.status.Clock.Deaf = map[string]int{"401": 412}, 9, true
 	store.status.Clock.Position.Stamp = ago(2 * time.Second)
 	store.status.Chats[0].LastError, store.status.Chats[0].Waiting, store.status.Chats[0].Oldest = "chat not found", 4, noon.Add(-time.Minute)
-	got := decoded[statsJSON](t, newService(t, store), "/api/stats")
+	s := newService(t, store)
+	s.Process([]byte(`{"v":1,"service":"web","id":"web-1","version":"1.2.3","started":1772359200}`))
+	got := decoded[statsJSON](t, s, "/api/stats")
+	if want := []processJSON{{"web", "web-1", "1.2.3", 1772359200, noon.Unix()}}; !slices.Equal(got.Processes, want) {
+		t.Errorf("processes %+v", got.Processes)
+	}
 	if got.Nodes != 5 || got.Counts["up"] != 1 || got.Counts["lost"] != 2 || got.Counts["down"] != 1 || !got.Deaf || got.Overflow != 9 ||
 		got.Refused["401"] != 412 || *got.CommittedAge != 1 || *got.Behind != 2 || got.Stale != 0 || got.Settings.Threshold != 180 || got.Owner != "evaluator-1" {
 		t.Errorf("%+v", got)
@@ -243,6 +249,7 @@ func TestStats(t *testing.T) {
 // TestTheAPIIsDescribed: of every operation in the document a good answer was held against it.
 func TestTheAPIIsDescribed(t *testing.T) {
 	s, _, _ := lived(t)
+	s.Process([]byte(`{"v":1,"service":"web","id":"web-1","version":"1.2.3","started":1772359200}`))
 	for _, target := range []string{"/api/nodes", "/api/nodes/alpha?samples=24h", "/api/incidents", "/api/stats", openAPIPath, "/badge.svg", "/badge/b/ra%20vo.svg"} {
 		wantStatus(t, do(s, "GET", target), http.StatusOK)
 	}

@@ -25,6 +25,7 @@ type statsJSON struct {
 	Owner        string         `json:"owner,omitempty"`
 	Term         int64          `json:"term"`
 	Chats        []chatJSON     `json:"chats,omitempty"`
+	Processes    []processJSON  `json:"processes,omitempty"` // that say that they run
 }
 
 type positionJSON struct {
@@ -57,8 +58,9 @@ func (s *Service) getStats(w http.ResponseWriter, r *http.Request) {
 	now := at.now(s.Now())
 	setStale(w, at.staleness(now))
 	out := newStats(at, now)
+	out.Processes = s.processesJSON()
 	if !viewer(r).Addresses {
-		out.Owner, out.Chats = "", nil
+		out.Owner, out.Chats, out.Processes = "", nil, nil
 	}
 	answer(w, http.StatusOK, out)
 }

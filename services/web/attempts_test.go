@@ -54,17 +54,18 @@ sign_in by "ann" via password from 192.0.2.7: failed: the user name or the passw
 	}
 }
 
-// Nobody can fill the audit log by failing: a day of guessing from everywhere leaves some hundreds of lines, and they say
+// Nobody can fill the audit log by failing: a day of guessing leaves some hundreds of lines, and they say
 // how many there were.
 func TestFailedAttemptsDoNotFillTheAuditLog(t *testing.T) {
 	now := noon
-	s := withStore(t, realStore(t), func(o *Options) { o.Now = func() time.Time { return now } })
-	v := visit(t, s)
+	s := withStore(t, realStore(t), func(o *Options) {
+		o.Now = func() time.Time { return now }
+		o.Password = testPassword // a hash takes its time
+	})
 	failed := 0
-	for i := range 24 * 60 * 2 {
+	for range 24 * 60 * 2 {
 		now = now.Add(30 * time.Second)
-		v.address = fmt.Sprintf("10.%d.%d.1:9", i/250, i%250)
-		if v.signIn("wrong").Code == 401 {
+		if do(s, "GET", "/api/nodes", "Authorization", basic(testUser, "wrong")).Code == 401 {
 			failed++
 		}
 	}

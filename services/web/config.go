@@ -18,13 +18,13 @@ import (
 type Config struct {
 	SiteTitle      string             `envconfig:"SITE_TITLE" default:"Gensyn Nodes" desc:"title of the page"`
 	Username       settings.Secret    `envconfig:"WEB_USERNAME" desc:"with WEB_PASSWORD: asked for before anything is shown"`
-	Password       settings.Secret    `envconfig:"WEB_PASSWORD" desc:"goes with WEB_USERNAME: the password, or a bcrypt or argon2id hash of it"`
+	Password       settings.Secret    `envconfig:"WEB_PASSWORD" desc:"goes with WEB_USERNAME: the password, or a bcrypt or argon2id hash of it, such as hash-password makes"`
 	AdminToken     settings.Secret    `envconfig:"ADMIN_TOKEN" desc:"lets programs see and do what people can who are signed in, as a bearer token; not set: none may"`
 	PublicURL      string             `envconfig:"PUBLIC_URL" desc:"where people reach the page, like https://nodes.example.org"`
 	IngestURL      string             `envconfig:"INGEST_URL" desc:"where agents reach ingest, for the lines that install them, like https://nodes.example.org; standalone: the page's own address"`
 	PublicView     bool               `envconfig:"PUBLIC_VIEW" allowed:"true or false" desc:"true: everybody may look, without the nodes' addresses; acting needs signing in"`
 	StatusPage     bool               `envconfig:"STATUS_PAGE" allowed:"true or false" desc:"true: everybody may see /status and /badge.svg, which say how many nodes are up and name none"`
-	TrustedProxies clientaddr.Proxies `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas"`
+	TrustedProxies clientaddr.Proxies `envconfig:"TRUSTED_PROXIES" allowed:"addresses or networks like 10.0.0.0/8, separated by commas" desc:"proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, separated by commas"`
 	OIDCIssuer     string             `envconfig:"OIDC_ISSUER" desc:"OpenID provider that people sign in with, like https://accounts.google.com; it must send them back to PUBLIC_URL/sign-in/oidc/callback"`
 	OIDCClientID   string             `envconfig:"OIDC_CLIENT_ID" desc:"of the monitor, at the OpenID provider"`
 	OIDCSecret     settings.Secret    `envconfig:"OIDC_CLIENT_SECRET" desc:"goes with OIDC_CLIENT_ID"`

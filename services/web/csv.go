@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -40,13 +41,20 @@ func writeCSV[T any](w http.ResponseWriter, r *http.Request, name string, column
 	out.Flush()
 }
 
+// formula finds what a spreadsheet would take for the beginning of one: at the beginning of a cell, and behind what some
+// of them take for the end of one, as those do that expect semicolons, whatever quotes there are.
+var formula = regexp.MustCompile(`(^|[;\t\r\n])("*[=+\-@＝＋－＠])`)
+
 // cell makes a foreign text safe for a spreadsheet, which would take some for formulas: they could send what stands in
 // other cells elsewhere.
 func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
+	if text != "" && (text[0] == '\t' || text[0] == '\r') {
+		text = "'" + text
 	}
-	return text
+	if !strings.ContainsAny(text, "=+-@＝＋－＠") {
+		return text
+	}
+	return formula.ReplaceAllString(text, "$1'$2")
 }
 
 // moment is a stamp as programs and spreadsheets read it, "" for none.

@@ -253,7 +253,7 @@ func encodeEvent(e *nodestore.StoredEvent) *message {
 	id := e.ID.String()
 	data, _ := json.Marshal(eventData{ // of texts and numbers: it can always be encoded
 		ID: id, Kind: string(e.Kind), NodeID: e.NodeID, Name: e.Name, From: string(e.From), To: string(e.To),
-		Reason: e.Reason, At: e.At.Time().UnixMilli(), Found: e.Found.UnixMilli(), Quiet: e.Quiet,
+		Reason: hideAddresses(e.Reason), At: e.At.Time().UnixMilli(), Found: e.Found.UnixMilli(), Quiet: e.Quiet,
 	})
 	return &message{id: id, data: fmt.Appendf(nil, "id: %s\nevent: %s\ndata: %s\n\n", id, name, data)}
 }

@@ -287,7 +287,7 @@ func TestTooManyStreamsAreRefused(t *testing.T) {
 
 // The stream over real connections: what is sent, and that it ends with its reader and with the server.
 func TestTheStream(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	store := newFakeStore(sample()...)
 	s := newService(t, store, realTime)
 	server, err := httpserver.New("127.0.0.1:0", s.Handler(), zerolog.Nop())

@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -32,12 +34,26 @@ func (m modestStore) Nodes(ctx context.Context, q nodestore.NodeQuery) ([]node.N
 	}
 	q.NoAddresses = true
 	nodes, err := m.Reader.Nodes(ctx, q)
+	nodes = slices.DeleteFunc(nodes, func(n node.Node) bool { return foundByHidden(&n, q.Search) })
 	for i := range nodes {
 		shown := *Viewer{}.show(&nodes[i])
 		shown.Metrics, shown.Workload = publicMetrics(nodes[i].Metrics), publicWorkload(nodes[i].Workload)
 		nodes[i] = shown
 	}
 	return nodes, err
+}
+
+// foundByHidden reports whether a search found the node by an address in its reason, which is not shown. Agents of this
+// project send none there.
+func foundByHidden(n *node.Node, search string) bool {
+	reason := hideAddresses(n.Reason)
+	if search == "" || reason == n.Reason {
+		return false
+	}
+	want := strings.ToLower(search)
+	return !slices.ContainsFunc([]string{n.ID, n.Name, reason}, func(s string) bool {
+		return strings.Contains(strings.ToLower(s), want)
+	})
 }
 
 // publicMetrics are those that an agent of this project sends, but for paths: other agents may send whatever they like.
@@ -82,7 +98,7 @@ func (m modestStore) Events(ctx context.Context, nodeID string, limit int) ([]no
 	for i := range events {
 		e := &events[i]
 		e.IP, e.By = "", ""
-		e.Meta, e.Evidence = hideAddresses(e.Meta), hideAddresses(e.Evidence)
+		e.Meta, e.Evidence, e.Reason = hideAddresses(e.Meta), hideAddresses(e.Evidence), hideAddresses(e.Reason)
 	}
 	return events, err
 }
@@ -94,7 +110,7 @@ func (m modestStore) Annotations(ctx context.Context, nodeID string, limit int) 
 		return all, err
 	}
 	for i := range all {
-		all[i].Evidence = hideAddresses(all[i].Evidence)
+		all[i].Evidence, all[i].Reason = hideAddresses(all[i].Evidence), hideAddresses(all[i].Reason)
 	}
 	return all, err
 }
@@ -106,7 +122,7 @@ func (m modestStore) Incidents(ctx context.Context, q nodestore.IncidentQuery) (
 		return all, err
 	}
 	for i := range all {
-		all[i].Evidence = hideAddresses(all[i].Evidence)
+		all[i].Evidence, all[i].Reason = hideAddresses(all[i].Evidence), hideAddresses(all[i].Reason)
 		if all[i].Acknowledgement.By != "" {
 			all[i].Acknowledgement.By = hidden
 		}

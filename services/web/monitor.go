@@ -22,11 +22,13 @@ type monitorData struct {
 	Root   string
 	Panels []panel
 	Chats  []chatRow
-	Spans  []spanRow
-	Blind  []blindTime
+	// Processes are those that say that they run.
+	Processes []processRow
+	Spans     []spanRow
+	Blind     []blindTime
 
 	A        *accessWords
-	Private  bool // who is told is not told here
+	Private  bool // who is told is not told here, nor how hosts are called
 	Silences []silenceRow
 	Acting   bool
 }
@@ -59,7 +61,7 @@ type spanRow struct {
 // getMonitor answers the page about the monitor itself.
 func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 	words, access, v := language(r), accessWordsFor(r), viewer(r)
-	s.show(w, r, page{
+	p := page{
 		nav: "monitor", title: words.Monitor, live: "monitor.html",
 		above: "monitor-above.html", aboveData: goneData{W: words, Root: root(r)},
 		data: func(ctx context.Context, at *standing) (any, error) {
@@ -67,21 +69,25 @@ func (s *Service) getMonitor(w http.ResponseWriter, r *http.Request) {
 			if err != nil {
 				return nil, err
 			}
-			d := s.monitorData(words, root(r), at, spans)
+			d := s.monitorData(words, root(r), at, spans, v.Addresses)
 			if v.Addresses {
 				d.Silences = s.silenceRows(ctx, words, at.at, func(nodestore.Silence) bool { return true })
 			} else {
-				d.Chats, d.Private = nil, true
+				d.Chats = nil
 			}
 			d.A, d.Acting = access, v.SignedIn && s.Access != nil
 			return d, nil
 		},
-	})
+	}
+	if r.Header.Get(liveHeader) == "" && v.SignedIn && s.Access != nil && s.Quieting != nil {
+		p.below, p.belowData = "quiet.html", actData{A: access, Root: root(r), Next: "monitor", Spans: access.silenceSpans()}
+	}
+	s.show(w, r, p)
 }
 
-func (s *Service) monitorData(w *words, root string, at *standing, spans []node.Span) *monitorData {
-	d := &monitorData{W: w, Root: root, Panels: []panel{
-		s.ingestPanel(w, at), evaluatorPanel(w, at), tellingPanel(w, at), s.webPanel(w, at),
+func (s *Service) monitorData(w *words, root string, at *standing, spans []node.Span, hosts bool) *monitorData {
+	d := &monitorData{W: w, Root: root, Private: !hosts, Processes: s.processRows(w, hosts), Panels: []panel{
+		s.ingestPanel(w, at, hosts), evaluatorPanel(w, at, hosts), tellingPanel(w, at), s.webPanel(w, at),
 	}}
 	for _, c := range at.status.Chats {
 		d.Chats = append(d.Chats, newChatRow(w, c, at))
@@ -117,7 +123,7 @@ func (p *panel) add(name, value, small string) {
 	}
 }
 
-func (s *Service) ingestPanel(w *words, at *standing) panel {
+func (s *Service) ingestPanel(w *words, at *standing, hosts bool) panel {
 	p := panel{Title: "ingest"}
 	p.level(w, "up")
 	c, sum := at.status.Clock, s.traffic.sum(s.Now())
@@ -133,7 +139,7 @@ func (s *Service) ingestPanel(w *words, at *standing) panel {
 		p.add(w.Mon.Refused, refusedOrNone(w, sum.Refused), small)
 	}
 	for _, name := range slices.Sorted(maps.Keys(sum.Ingests)) {
-		p.add(w.Mon.Process, name, w.ago(s.Now().Sub(sum.Ingests[name])))
+		p.add(w.Mon.Process, hostName(name, hosts), w.ago(s.Now().Sub(sum.Ingests[name])))
 	}
 	if c.Overflow > 0 {
 		p.add(w.Mon.Overflow, w.number(c.Overflow), "")
@@ -152,7 +158,15 @@ func refusedOrNone(w *words, counts map[string]int) string {
 	return refused(counts)
 }
 
-func evaluatorPanel(w *words, at *standing) panel {
+// hostName is the name of a process for who may know it: hosts are often called by their addresses.
+func hostName(name string, known bool) string {
+	if !known {
+		return hidden
+	}
+	return name
+}
+
+func evaluatorPanel(w *words, at *standing, hosts bool) panel {
 	p := panel{Title: "evaluator"}
 	st := at.status
 	if st.Term == 0 {
@@ -164,7 +178,7 @@ func evaluatorPanel(w *words, at *standing) panel {
 	if at.staleness(at.at) > 0 {
 		p.level(w, "down")
 	}
-	p.add(w.Mon.Holder, st.Owner, "")
+	p.add(w.Mon.Holder, hostName(st.Owner, hosts), "")
 	p.add(w.Mon.Term, w.number(st.Term), "")
 	p.add(w.Mon.Committed, w.ago(st.CommittedAge), "")
 	if st.Clock.Position.Stamp != 0 {

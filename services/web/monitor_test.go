@@ -31,6 +31,17 @@ func TestTheMonitorPage(t *testing.T) {
 		s.Now = func() time.Time { return noon.Add(at) }
 		s.Batch(fmt.Appendf(nil, `{"v":1,"ingest":"in-%d","accepted":60,"refused":{"401":2,"413":1},"heartbeats":[{"not read`, i%2))
 	}
+	for at, process := range map[time.Duration]string{
+		-61 * time.Second: `{"v":1,"service":"evaluator","id":"gone","version":"0.9","started":1}`,
+		-12 * time.Second: `{"v":1,"service":"evaluator","id":"ev-1","version":"1.2.3","started":1772359200}`,
+		-8 * time.Second:  `{"v":1,"service":"evaluator","id":"ev-0","version":"dev","started":1772366399}`,
+		-2 * time.Second:  `{"v":1,"service":"web\n","id":"<b>\u202e","version":"1.2.3","started":9999999999}`,
+		-1 * time.Second:  `{"v":2,"service":"other","id":"of another version"}`,
+	} {
+		s.Now = func() time.Time { return noon.Add(at) }
+		s.Process([]byte(process))
+	}
+	s.Process([]byte("no JSON"))
 	s.Now = func() time.Time { return noon }
 	w := do(s, "GET", "/monitor")
 	wantStatus(t, w, http.StatusOK)
@@ -39,6 +50,7 @@ func TestTheMonitorPage(t *testing.T) {
 		"evaluator ✓ FINE Lease holder evaluator-1 Term 1 Last commit 1 s ago Evaluation lag 2 s age of the newest message Position 1,234,567 stream epoch 1 Lost after silence of 3 min default Nodes 5 of at most 100",
 		"notifier ✕ BROKEN Alerts waiting 5 Last told 1 min ago",
 		"Version", "Open pages 0",
+		"evaluator ev-0 dev 1 s 8 s ago evaluator ev-1 1.2.3 not the version of this page 2 h 12 s ago web <b> 1.2.3 not the version of this page 0 s 2 s ago",
 		"…1234 ✕ BROKEN 3 5 min 11:00:00 UTC the bot was blocked", "…5678 ✓ FINE 0 — 11:59:00 UTC —", "…9999 ! NO NOTIFIER 1 1 s never —",
 		"…7777 ! LATE 1 3 min never —", "log ✓ FINE",
 		"24 hours 10 min 7 days 1 h 10 min 30 days 1 h 10 min 90 days 1 h 10 min",

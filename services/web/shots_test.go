@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -51,7 +52,7 @@ func TestBrowserScreenshots(t *testing.T) {
 		{"node-lost", address + "/nodes/gpu-11-gensyn?lang=en", "dark", 1280, 800, true, false, false},
 		{"incidents", address + "/incidents?lang=en", "light", 1280, 800, false, false, true},
 		{"incidents-phone-ru", address + "/incidents?lang=ru", "light", 390, 844, false, false, false},
-		{"monitor", address + "/monitor?lang=en", "light", 1280, 800, true, false, true},
+		{"monitor", address + "/monitor?lang=en", "light", 1280, 1050, false, false, true},
 		{"monitor-phone-ru-dark", address + "/monitor?lang=ru", "dark", 390, 844, true, false, false},
 		{"tablet", address + "/?lang=en", "light", 820, 1100, false, false, false},
 		{"empty", empty + "/?lang=en", "light", 1280, 800, false, false, false},
@@ -116,8 +117,11 @@ func write(t *testing.T, path string, data []byte) {
 
 var errDead = errors.New("dial tcp: connection refused")
 
-// sendTraffic says what an ingest would have said in the last minutes.
+// sendTraffic says what an ingest would have said in the last minutes, and what all processes say.
 func sendTraffic(s *Service) {
+	for i, service := range []string{"ingest", "evaluator", "notifier", "web"} {
+		s.Process(fmt.Appendf(nil, `{"v":1,"service":%q,"id":"%s-%d","version":"dev","started":%d}`, service, service, i, time.Now().Add(-time.Duration(i+1)*37*time.Hour).Unix()))
+	}
 	for i := range 5 {
 		s.traffic.add(contract.Batch{V: 1, Ingest: "ingest-7f9c", Accepted: 29 + i, Refused: map[string]int{"401": 3}}, time.Now().Add(time.Duration(i-4)*time.Minute))
 	}

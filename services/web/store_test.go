@@ -14,7 +14,7 @@ import (
 func fold(t *testing.T, store nodestore.Store, messages ...node.Message) {
 	t.Helper()
 	settings := node.Settings{Threshold: 3 * time.Minute, MaxNodes: 10}
-	lease, err := store.Acquire(t.Context(), 0, "test", time.Minute, settings)
+	lease, err := store.Acquire(t.Context(), 0, "fold-owner", time.Minute, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

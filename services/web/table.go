@@ -20,6 +20,7 @@ type tableData struct {
 	Sorts    []sortLink
 	Rows     []row
 	HasRound bool
+	HasIP    bool
 	HasGPU   bool
 	Found    bool   // there are nodes on this page
 	First    string // link to the first page, "" on it
@@ -96,6 +97,7 @@ func (s *Service) tableData(ctx context.Context, w *words, l look, root, base st
 	for i := range nodes {
 		row := newRow(&nodes[i], w, root, at)
 		d.HasRound = d.HasRound || row.Round != "" || row.Phase != ""
+		d.HasIP = d.HasIP || row.IP != ""
 		d.HasGPU = d.HasGPU || row.GPU != "" || row.GPUName != ""
 		d.Rows = append(d.Rows, row)
 	}

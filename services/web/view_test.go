@@ -141,7 +141,7 @@ func TestAQueryThatHangsIsGivenUp(t *testing.T) {
 }
 
 func TestRunTellsOfTheDatabaseOnce(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore()
 		var log logLines

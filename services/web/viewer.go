@@ -54,7 +54,7 @@ func (v Viewer) show(n *node.Node) *node.Node {
 	}
 	shown := *n
 	shown.IP, shown.Senders = "", ""
-	shown.Meta, shown.Evidence = hideAddresses(n.Meta), hideAddresses(n.Evidence)
+	shown.Meta, shown.Evidence, shown.Reason = hideAddresses(n.Meta), hideAddresses(n.Evidence), hideAddresses(n.Reason)
 	shown.Metrics, shown.Workload = "", ""
 	return &shown
 }

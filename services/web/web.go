@@ -72,10 +72,12 @@ type Service struct {
 	hub      *hub
 	spans    *view[[]node.Span] // of the last 90 days
 	traffic  traffic
-	assets   assets
-	pages    pages
-	metrics  metrics
-	handler  http.Handler
+	// processes are those that say that they run.
+	processes processes
+	assets    assets
+	pages     pages
+	metrics   metrics
+	handler   http.Handler
 
 	password access.Password
 	gate     *access.Gate

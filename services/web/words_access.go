@@ -24,6 +24,7 @@ type accessWords struct {
 	OwnThreshold, Seconds, Save, NoteText, TokenHow     string
 	DeleteIt, DeleteHow, Sure, AuditOfNode, Acknowledge string
 	Silenced, EndSilence                                string
+	SilenceMany, OfWhich, OfAll, OfLabel, Label         string
 	Spans                                               []string // as silenceSpans
 
 	Kinds    map[string]string // of actions
@@ -87,6 +88,7 @@ var accessEnglish = accessWords{
 	TokenHow: "Lets an agent report this node and no other. It is shown once, with the line that installs the agent.",
 	DeleteIt: "Delete the node", DeleteHow: "It comes back if it reports again; its past stays.", Sure: "Yes, delete it",
 	AuditOfNode: "What was done to this node", Acknowledge: "I take care of it", Silenced: "Silenced until", EndSilence: "End the silence",
+	SilenceMany: "Silence many nodes", OfWhich: "Which nodes", OfAll: "all of them", OfLabel: "those with a label", Label: "Label, as it stands in Meta",
 	Spans: []string{"1 hour", "4 hours", "12 hours", "1 day", "7 days"},
 
 	Kinds: map[string]string{
@@ -127,6 +129,7 @@ var accessRussian = accessWords{
 	TokenHow: "С ним агент сообщает только об этом узле. Показывается один раз, вместе со строкой установки агента.",
 	DeleteIt: "Удалить узел", DeleteHow: "Он вернётся, если снова сообщит о себе; прошлое останется.", Sure: "Да, удалить",
 	AuditOfNode: "Что делали с этим узлом", Acknowledge: "Я этим займусь", Silenced: "Заглушён до", EndSilence: "Снять тишину",
+	SilenceMany: "Заглушить много узлов", OfWhich: "Какие узлы", OfAll: "все", OfLabel: "с меткой", Label: "Метка, как она записана в пометке",
 	Spans: []string{"1 час", "4 часа", "12 часов", "1 день", "7 дней"},
 
 	Kinds: map[string]string{

@@ -41,6 +41,7 @@ type monitorWords struct {
 	Holder, Term, Committed, Lag, LagHow, Position                       string
 	Waiting, LastTold, Version, Streams, Skew                            string
 	Chats, Chat, Oldest, Error, Silences                                 string
+	Processes, Service, Runs, Heard, Other                               string
 	Spans, SpansHow, NoSpans, Blind, Deaf, Lasts, Kind, From, To         string
 }
 

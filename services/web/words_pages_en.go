@@ -34,8 +34,9 @@ var englishMonitor = monitorWords{
 	Process: "Process", Overflow: "Beyond MAX_NODES",
 	Holder: "Lease holder", Term: "Term", Committed: "Last commit", Lag: "Evaluation lag", LagHow: "age of the newest message", Position: "Position",
 	Waiting: "Alerts waiting", LastTold: "Last told", Version: "Version", Streams: "Open pages", Skew: "Clock differs from NATS by",
-	Silences: "Silences",
-	Chats:    "Who is told", Chat: "Chat", Oldest: "Oldest waits", Error: "What is wrong",
+	Silences:  "Silences",
+	Processes: "Processes", Service: "Service", Runs: "Runs for", Heard: "Last heard", Other: "not the version of this page",
+	Chats: "Who is told", Chat: "Chat", Oldest: "Oldest waits", Error: "What is wrong",
 	Spans: "Blind and deaf spans", SpansHow: "In these the monitor could not have heard the nodes. They do not count in uptime.",
 	NoSpans: "None in the last 90 days.", Blind: "blind", Deaf: "deaf", Lasts: "lasts", Kind: "Kind", From: "From", To: "To",
 }

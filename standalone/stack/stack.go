@@ -146,6 +146,10 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	s.cleanup(stop)
+	if stop, err = connection.OnProcess(page.Process); err != nil {
+		return err
+	}
+	s.cleanup(stop)
 
 	checks := append(s.front.Checks(), eval.Checks()...)
 	checks = append(checks, notify.Checks()...)
@@ -159,6 +163,7 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 	}
 	s.services = []lifecycle.Service{
 		{Name: "NATS", Run: func(ctx context.Context) error { return nats.watch(ctx, s.front.Storing) }},
+		{Name: "introduction", Run: connection.Introduction(id, program.Instance(id), telemetry.Version())},
 		{Name: "evaluator", Run: eval.Run},
 		{Name: "notifier", Run: notify.Run},
 		{Name: "web", Run: page.Run},

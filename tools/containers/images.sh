@@ -9,6 +9,7 @@
 # Needs root, docker, mmdebstrap, libcap2-bin, go. ROOT is the folder to work in (prepare.sh sets it).
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
 ROOT=${ROOT:?}
 mkdir -p "$ROOT" && ROOT=$(cd "$ROOT" && pwd)
 SUITE=${SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
@@ -32,6 +33,10 @@ deb() {
 	rm -rf "$dir"/usr/share/{doc,man,doc-base,lintian,locale,bug}
 }
 
+# Not optimised, which halves the work of building what is run a few times; and the compiler may use memory for time.
+export GOGC=400
+fast='-gcflags=all=-N -l'
+
 # gobin MODULE MAINPKG QUERY [LDFLAGS, with %v for the version]: build a program, print its path. QUERY may be a
 # version prefix ("v2.12"), so an image's tag selects the program's version.
 gobin() {
@@ -43,14 +48,14 @@ gobin() {
 	# plain `go install` stamps the version in; it refuses modules with replace or
 	# exclude directives (prometheus), which are built as the main module out of a copy
 	if [ ! -x "$out" ] && (cd "$ROOT" && GOBIN=$ROOT/bin/tmp CGO_ENABLED=0 GOWORK=off GOFLAGS= go install \
-		-trimpath -buildvcs=false -ldflags "-s -w ${4//%v/$v}" "$pkg@$v") 2> "$ROOT/bin/log"; then
+		-trimpath -buildvcs=false "$fast" -ldflags "-s -w ${4//%v/$v}" "$pkg@$v") 2> "$ROOT/bin/log"; then
 		mv "$ROOT/bin/tmp/"* "$out"
 	elif [ ! -x "$out" ]; then
 		grep -qE '(replace|exclude) directives' "$ROOT/bin/log" || { cat "$ROOT/bin/log" >&2; exit 1; }
 		src=$ROOT/src/$(basename "$mod")
 		dir=$(cd "$ROOT" && go mod download -json "$mod@$v" | jq -r .Dir)
 		rm -rf "$src"; cp -r "$dir" "$src"; chmod -R u+w "$src"
-		(cd "$src" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=mod go build -trimpath -buildvcs=false \
+		(cd "$src" && CGO_ENABLED=0 GOWORK=off GOFLAGS=-mod=mod go build -trimpath -buildvcs=false "$fast" \
 			-ldflags "-s -w ${4//%v/$v}" -o "$out" "$pkg") >&2
 		rm -rf "$src"
 	fi
@@ -102,12 +107,12 @@ apkshim() {
 	chmod 755 "$1/sbin/apk"
 }
 
-newdir() { rm -rf "$ROOT/rootfs/$1"; mkdir -p "$ROOT/rootfs/$1"; echo "$ROOT/rootfs/$1"; }
+newdir() { rm -rf --one-file-system "$ROOT/rootfs/$1"; mkdir -p "$ROOT/rootfs/$1"; echo "$ROOT/rootfs/$1"; }
 
 # debian DIR PKGS [mmdebstrap options]: a Debian root file system with packages
 debian() {
 	local dir=$1 pkgs=$2; shift 2
-	mmdebstrap --quiet --variant=minbase --format=directory --include="$pkgs" \
+	"$here/mmdebstrap.sh" --quiet --variant=minbase --format=directory --include="$pkgs" \
 		--aptopt='APT::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' "$@" "$SUITE" "$dir" >&2
@@ -195,13 +200,14 @@ r_grafana() {
 	import "$d" "$1" grafana 'USER 472' 'EXPOSE 3000' 'ENTRYPOINT ["/bin/busybox","httpd","-f","-v","-p","3000","-h","/srv"]'
 }
 
+# golang has Go and a shell, which is all that a build without cgo, git and further packages needs.
 r_golang() {
 	local ref=$1 tag=$2 d goroot gov p env=()
 	goroot=$(cd "$ROOT" && go env GOROOT)
 	gov=$(head -1 "$goroot/VERSION"); gov=${gov#go}
 	case $tag in [0-9]*) p=${tag%%-*}; case "$gov." in "$p".*) ;; *) say "warning: $ref gets Go $gov" ;; esac ;; esac
 	d=$(newdir golang)
-	debian "$d" ca-certificates,git,gcc,g++,libc6-dev,make,pkg-config,curl,wget,tzdata
+	small "$d"
 	[ -z "$HOST_CA" ] || cp "$HOST_CA" "$d/etc/ssl/certs/ca-certificates.crt"
 	mkdir -p "$d"/go/{src,bin}; chmod -R 1777 "$d/go"
 	mkdir -p "$d/usr/local/go"
@@ -346,4 +352,4 @@ build() {
 }
 
 for image; do build "$image" </dev/null; done
-rm -rf "$ROOT/rootfs"
+rm -rf --one-file-system "$ROOT/rootfs"

@@ -26,7 +26,7 @@ func selectNodes(t *testing.T, d *database) {
 		{ID: "B-upper", State: node.Up}, {ID: "a-lower", State: node.Down, Reason: "port_closed_3000"},
 		{ID: "percent%", State: node.Lost, Meta: `C:\gensyn`}, {ID: "z", State: node.Up, Name: "Knoten Überall"},
 		{ID: "é", State: node.Degraded, IP: "2001:DB8::1"}, {ID: "Z", State: node.Up, Name: "Узел"},
-		{ID: "💥", State: node.Lost, Evidence: "not searched"},
+		{ID: "💥", State: node.Lost, Name: "İzmir", Evidence: "not searched"},
 	}})
 	for name, tc := range map[string]struct {
 		query nodestore.NodeQuery
@@ -40,6 +40,7 @@ func selectNodes(t *testing.T, d *database) {
 		"by name":                 {nodestore.NodeQuery{Search: "knoten"}, "z"},
 		"by name, not ASCII":      {nodestore.NodeQuery{Search: "üBERALL"}, "z"},
 		"by name, Cyrillic":       {nodestore.NodeQuery{Search: "уЗЕЛ"}, "Z"},
+		"by name, a dotted I":     {nodestore.NodeQuery{Search: "İZMİR"}, "💥"},
 		"by address":              {nodestore.NodeQuery{Search: "db8:"}, "é"},
 		"by meta, a backslash":    {nodestore.NodeQuery{Search: `c:\g`}, "percent%"},
 		"no address, for all":     {nodestore.NodeQuery{Search: "db8:", NoAddresses: true}, ""},

@@ -50,7 +50,7 @@ var rights = map[string]map[string]string{
 // rightsLock is an advisory lock: two programs that start together must not change the same table's rights at once.
 const rightsLock = 7_201_954_338
 
-// giveRights gives the roles that exist their rights to the tables of this role.
+// giveRights gives the roles that exist their rights to the tables of this role, and no others.
 func giveRights(ctx context.Context, c *pgx.Conn) error {
 	return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(rightsLock)); err != nil {
@@ -67,6 +67,10 @@ func giveRights(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 		for _, p := range pairs {
+			// What an earlier version gave and this one does not is taken away.
+			if _, err := tx.Exec(ctx, "REVOKE ALL ON "+p.Table+" FROM "+p.Role); err != nil {
+				return err
+			}
 			allowed := rights[p.Table][p.Role]
 			if allowed == "" {
 				continue

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
@@ -181,5 +182,78 @@ func TestEveryTableHasItsRights(t *testing.T) {
 	}
 	if decided := slices.Sorted(maps.Keys(rights)); !slices.Equal(tables, decided) {
 		t.Errorf("tables %v, but in rights.go are %v", tables, decided)
+	}
+}
+
+// What the roles of the notifier and web may do with each table, as letters of SELECT, INSERT, UPDATE and DELETE. It
+// says a second time what rights.go says, from the promise: only the evaluator changes nodes and events, only the
+// notifier what it tells, only web what people do at the page.
+var promised = map[string][2]string{ // notifier, web
+	"schema_version": {"S", "S"}, "partitions": {"S", "S"}, "nodes": {"S", "S"}, "deleted_nodes": {"S", "S"},
+	"events": {"S", "S"}, "annotations": {"S", "S"}, "samples": {"", "S"},
+	"chats": {"SIUD", "S"}, "cursors": {"SIUD", "S"}, "notifications": {"SIUD", "S"}, "deliveries": {"SIUD", "S"},
+	"flaps": {"SIUD", "S"}, "reminders": {"SIUD", "S"}, "summaries": {"SIUD", "S"}, "bots": {"SIUD", ""},
+	"silences": {"SIUD", "SIU"}, "acknowledgements": {"SIUD", "SIU"},
+	"sessions": {"", "SIUD"}, "tokens": {"", "SIUD"}, "notes": {"", "SIUD"}, "actions": {"", "SIUD"},
+}
+
+// The database itself refuses each role what is not its own: every table, every kind of statement.
+func TestTheDatabaseRefusesWhatIsAnothers(t *testing.T) {
+	super, database := deployment(t)
+	open(t, as(t, database, roleEvaluator))
+	// What a role has from elsewhere is taken away when the evaluator starts again.
+	more, err := pgx.Connect(t.Context(), strings.Replace(super.Config().ConnString(), "/postgres", "/monitor", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer more.Close(t.Context())
+	if _, err := more.Exec(t.Context(), "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+RoleNotifier+", "+RoleWeb); err != nil {
+		t.Fatal(err)
+	}
+	open(t, as(t, database, roleEvaluator))
+	for i, role := range []string{RoleNotifier, RoleWeb} {
+		c, err := pgx.Connect(t.Context(), as(t, database, role))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		for table := range rights {
+			letters, known := promised[table]
+			if !known {
+				t.Errorf("%s: nothing is promised of it", table)
+			}
+			var column string // that the database does not fill in by itself
+			if err := c.QueryRow(t.Context(), `SELECT attname FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND attidentity = ''
+				ORDER BY attnum LIMIT 1`, table).Scan(&column); err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range []struct{ letter, statement string }{
+				{"S", "SELECT 1 FROM %s LIMIT 1"}, {"I", "INSERT INTO %s (%s) SELECT NULL WHERE false"},
+				{"U", "UPDATE %s SET %s = NULL WHERE false"}, {"D", "DELETE FROM %s"},
+				{"T", "TRUNCATE %s"}, {"O", "DROP TABLE %s"}, {"O", "ALTER TABLE %s DROP COLUMN %s"}, {"O", "CREATE INDEX ON %s (%s)"},
+			} {
+				statement := strings.Replace(strings.Replace(a.statement, "%s", table, 1), "%s", column, 1)
+				refused(t, c, role, statement, !strings.Contains(letters[i], a.letter))
+			}
+		}
+		refused(t, c, role, "CREATE TABLE mine (a int)", true)
+		refused(t, c, role, "CREATE ROLE another", true)
+	}
+}
+
+// refused tries a statement and takes it back.
+func refused(t *testing.T, c *pgx.Conn, role, statement string, want bool) {
+	t.Helper()
+	tx, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = tx.Exec(t.Context(), statement)
+	var said *pgconn.PgError
+	if denied := errors.As(err, &said) && said.Code == "42501"; denied != want || err != nil && !denied {
+		t.Errorf("%s: %s: %v, want it refused: %v", role, statement, err, want)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -25,28 +25,30 @@ const searchedByAll = `lower(id || '
 ' || reason)`
 
 // search looks for a text. One of ASCII is left to the database; of others only matches knows upper and lower case, as
-// both engines must agree on it, and the database finds what has the first of their letters at all.
+// both engines must agree on it, and the database finds what has the first of their letters at all. İ and the sign of
+// kelvin are no ASCII, but their lower case is: a text with them is looked for as it is written.
 func (s *selection) search(search string, noAddresses bool) {
-	want := strings.ToLower(Clean(search))
+	text := Clean(search)
+	want := strings.ToLower(text)
 	in := searched
 	if noAddresses {
 		in = searchedByAll
 	}
 	switch {
 	case want == "":
-	case sought(want):
+	case sought(want) && sought(text):
 		s.where(in + " LIKE " + s.arg("%"+likeEscaper.Replace(want)+"%") + " ESCAPE '!'")
 	default:
 		s.matches = matcher(want, noAddresses)
-		s.letters(in, want)
+		s.letters(in, text)
 	}
 }
 
-// letters asks for texts with the first few letters beyond ASCII of want, in whatever case.
-func (s *selection) letters(in, want string) {
+// letters asks for texts with the first few letters beyond ASCII of text, in whatever case.
+func (s *selection) letters(in, text string) {
 	const most = 3
 	n := 0
-	for _, r := range want {
+	for _, r := range text {
 		if r < 0x80 || r == utf8.RuneError {
 			continue
 		}

@@ -50,6 +50,30 @@ func TestProofsTellNothing(t *testing.T) {
 	}
 }
 
+// Many requests at once with what is right are all let in: they are one attempt, and one comparison.
+func TestManyAtOnceWithTheRightOne(t *testing.T) {
+	g := NewGate(func() time.Time { return time.Unix(1e9, 0) })
+	var compared, refused atomic.Int64
+	enough := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 200 {
+		wg.Go(func() {
+			if ok, wait := g.Try(netip.MustParseAddr("192.0.2.1"), "right", func() bool {
+				compared.Add(1)
+				<-enough
+				return true
+			}); !ok || wait > 0 {
+				refused.Add(1)
+			}
+		})
+	}
+	time.AfterFunc(200*time.Millisecond, func() { close(enough) }) // the others wait by then
+	wg.Wait()
+	if refused.Load() > 0 || compared.Load() > 5 {
+		t.Errorf("%d refused, %d compared", refused.Load(), compared.Load())
+	}
+}
+
 // Guessing in parallel gains nothing: an attempt is counted before anything is compared.
 func TestParallelGuesses(t *testing.T) {
 	g := NewGate(func() time.Time { return time.Unix(1e9, 0) })

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/limiter"
 )
@@ -33,6 +35,7 @@ type Gate struct {
 	ofOne    *limiter.Limiter[netip.Addr]
 	ofAll    *limiter.Limiter[struct{}]
 	checking chan struct{}
+	same     singleflight.Group // of the same credential from the same address one is compared, for all who wait
 
 	mu    sync.Mutex
 	known map[known]time.Time // when it was last used
@@ -68,17 +71,28 @@ func (g *Gate) Try(from netip.Addr, credential string, right func() bool) (ok bo
 	if g.remembers(k) {
 		return true, 0
 	}
-	wait, leave := g.Enter(from)
-	if wait > 0 {
-		return false, wait
-	}
-	g.checking <- struct{}{}
-	ok = right()
-	<-g.checking
-	if leave(ok); ok {
-		g.remember(k)
-	}
-	return ok, 0
+	// Else a browser or a script that begins with many requests at once would use up the attempts with what is right.
+	told, _, _ := g.same.Do(from.String()+string(k.mac[:]), func() (any, error) {
+		wait, leave := g.Enter(from)
+		if wait > 0 {
+			return verdict{wait: wait}, nil
+		}
+		g.checking <- struct{}{}
+		ok := right()
+		<-g.checking
+		if leave(ok); ok {
+			g.remember(k)
+		}
+		return verdict{ok: ok}, nil
+	})
+	v := told.(verdict)
+	return v.ok, v.wait
+}
+
+// verdict is what Try returns.
+type verdict struct {
+	ok   bool
+	wait time.Duration
 }
 
 // Enter counts an attempt before anybody knows whether it is right, and returns what to call when that is known. wait is for

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -35,8 +36,9 @@ type Provider struct {
 	redirect string // where it sends people back
 	client   *http.Client
 
-	mu    sync.Mutex
-	found *oidc.Provider
+	looking singleflight.Group
+	mu      sync.Mutex
+	found   *oidc.Provider
 }
 
 // NewProvider makes one that sends people back to the address.
@@ -126,22 +128,47 @@ func (p *Provider) allowed(id *oidc.IDToken) (string, error) {
 	return claims.Email, nil
 }
 
-// config looks the provider up, the first time and until it is found.
+// config is what the provider is asked with.
 func (p *Provider) config(ctx context.Context) (oauth2.Config, *oidc.Provider, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.found == nil {
+	found, err := p.find(ctx)
+	if err != nil {
+		return oauth2.Config{}, nil, fmt.Errorf("OIDC_ISSUER: %w", err)
+	}
+	return oauth2.Config{
+		ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), Endpoint: found.Endpoint(),
+		RedirectURL: p.redirect, Scopes: []string{oidc.ScopeOpenID, "email"},
+	}, found, nil
+}
+
+// find looks the provider up, the first time and until it is found. All who wait at a time share one look: one that does
+// not answer takes as long for many as for one.
+func (p *Provider) find(ctx context.Context) (*oidc.Provider, error) {
+	known := func() *oidc.Provider {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.found
+	}
+	if found := known(); found != nil {
+		return found, nil
+	}
+	found, err, _ := p.looking.Do("", func() (any, error) {
+		if found := known(); found != nil {
+			return found, nil
+		}
 		// The keys are fetched with this context later on: it must not end with the request.
 		found, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.client), p.Issuer)
 		if err != nil {
-			return oauth2.Config{}, nil, fmt.Errorf("OIDC_ISSUER: %w", err)
+			return nil, err
 		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.found = found
+		return found, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return oauth2.Config{
-		ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), Endpoint: p.found.Endpoint(),
-		RedirectURL: p.redirect, Scopes: []string{oidc.ScopeOpenID, "email"},
-	}, p.found, nil
+	return found.(*oidc.Provider), nil
 }
 
 // hushed drops the body of the provider's answer from an error: nobody knows what it says.

@@ -11,7 +11,7 @@
 
   const every = 15000; // milliseconds between two refreshes when nothing happens
   const least = 250; // between two refreshes, whatever happens
-  const most = 750; // the same where something happens all the time: then a page may lag nearly a second
+  const most = 600; // the same where something happens all the time: a change is still shown within a second
   const settled = 60000; // how old a page is before a newer monitor makes it load anew
   const patience = 8000; // for one answer
   const quiet = 10000; // hidden for so long, a page listens no more
@@ -133,7 +133,7 @@
   // mayReload says no while somebody writes, and to a page that is new: replicas of two versions may answer by turns while
   // the monitor is updated.
   function mayReload() {
-    const written = (e) => e.value !== e.defaultValue || e.checked !== e.defaultChecked;
+    const written = (e) => e.type === "checkbox" ? e.checked !== e.defaultChecked : e.value !== e.defaultValue;
     return performance.now() > settled &&
       ![...document.querySelectorAll('form[method="post"] :is(input, textarea)')].some(written);
   }

@@ -25,8 +25,9 @@ const stopGrace = 4 * time.Second
 func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	open func(context.Context) (nodestore.Store, error),
 ) error {
+	id := program.Instance("web")
 	nats, err := bus.Connect(bus.Options{
-		URL: cfg.NATSURL, Name: program.Instance("web"), CredsFile: cfg.NATSCreds,
+		URL: cfg.NATSURL, Name: id, CredsFile: cfg.NATSCreds,
 		OnChange: program.ConnectionLog(log, "NATS"), OnError: program.ErrorLog(log, "NATS"),
 	})
 	if err != nil {
@@ -51,6 +52,11 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 		return fmt.Errorf("listen for batches: %w", err)
 	}
 	defer deafen()
+	forget, err := nats.OnProcess(service.Process)
+	if err != nil {
+		return fmt.Errorf("listen for processes: %w", err)
+	}
+	defer forget()
 
 	health := httpserver.NewHealth(service.Checks()...)
 	server, err := httpserver.New(cfg.ListenAddr, front(health, service), log)
@@ -67,6 +73,7 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	return lifecycle.Run(ctx, stopGrace+cfg.Linger(),
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
 		lifecycle.Service{Name: "store", Run: func(ctx context.Context) error { return store.run(ctx, log) }},
+		lifecycle.Service{Name: "introduction", Run: nats.Introduction("web", id, telemetry.Version())},
 		lifecycle.Service{Name: "web", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
 			return server.RunBehindProxy(ctx, health, cfg.Linger(), nil)
