@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier"
@@ -34,6 +36,8 @@ func fakeTelegram(t *testing.T) *telegramtest.Server {
 // oneProcess is the stack that standalone runs.
 type oneProcess struct {
 	dir, telegram, addr string
+	tracing             tracing.Exporting
+	threshold           time.Duration // 0 for the suite's
 	cancel              context.CancelFunc
 	done                chan error
 }
@@ -43,12 +47,13 @@ func (o *oneProcess) start(t *testing.T) {
 	s, err := stack.New(t.Context(), stack.Options{
 		DataDir: o.dir, ListenAddr: o.addr,
 		Ingest:    ingest.Config{SharedSecret: secret},
-		Evaluator: evaluator.Config{ThresholdSec: threshold.Seconds(), MaxNodes: 1000, HistoryDays: 400},
+		Evaluator: evaluator.Config{ThresholdSec: cmp.Or(o.threshold, threshold).Seconds(), MaxNodes: 1000, HistoryDays: 400},
 		Notifier: notifier.Config{
 			Token: "123456:end-to-end", ChatIDs: notifier.ChatList{chat}, TelegramURL: o.telegram, Language: "en", TZ: "UTC",
 		},
-		Web: web.Config{SiteTitle: "Nodes", AdminToken: settings.Secret(adminToken)},
-		Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
+		Web:     web.Config{SiteTitle: "Nodes", AdminToken: settings.Secret(adminToken)},
+		Tracing: o.tracing,
+		Log:     zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +119,7 @@ func TestMain(m *testing.M) {
 }
 
 // fourPrograms starts the services as programs of their own, and ends them with the test.
-func fourPrograms(t *testing.T) (*cluster.Cluster, *system) {
+func fourPrograms(t *testing.T, env ...string) (*cluster.Cluster, *system) {
 	t.Helper()
 	telegram := fakeTelegram(t)
 	dir, err := os.MkdirTemp("", "gensyn-e2e-") // not t.TempDir: Postgres, as another user, could not enter it
@@ -123,7 +128,7 @@ func fourPrograms(t *testing.T) (*cluster.Cluster, *system) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	c, err := cluster.Start(t.Context(), cluster.Options{
-		Dir: dir, Bin: bin(t), Secret: secret, Env: environment(telegram.URL()),
+		Dir: dir, Bin: bin(t), Secret: secret, Env: append(environment(telegram.URL()), env...),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract/envfile"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier"
@@ -44,6 +45,7 @@ type config struct {
 	EvaluatorConfig
 	NotifierConfig
 	WebConfig
+	tracing.Exporting
 }
 
 // Check says what is not allowed.
@@ -53,7 +55,7 @@ func (c *config) Check() error {
 			return err
 		}
 	}
-	return nil
+	return c.CheckExporting()
 }
 
 func main() {
@@ -109,7 +111,7 @@ func serve(ctx context.Context, cfg config, log zerolog.Logger, stdout io.Writer
 	s, err := stack.New(ctx, stack.Options{
 		DataDir: cfg.DataDir, ListenAddr: cfg.ListenAddr,
 		Ingest: cfg.IngestConfig, Evaluator: cfg.EvaluatorConfig, Notifier: cfg.NotifierConfig, Web: cfg.WebConfig,
-		Log: log,
+		Tracing: cfg.Exporting, Log: log,
 	})
 	if err != nil {
 		return err

@@ -83,6 +83,9 @@ give nats cluster.conf "cluster {
 for name in TELEGRAM_BOT_TOKEN TELEGRAM_CHAT_ID WEBHOOK_URL WEBHOOK_SECRET DEADMAN_URL; do
 	give notifier $name "$(setting $name)"
 done
+for service in ingest evaluator notifier; do
+	give $service OTEL_EXPORTER_OTLP_HEADERS "$(setting OTEL_EXPORTER_OTLP_HEADERS)"
+done
 for name in WEB_USERNAME WEB_PASSWORD ADMIN_TOKEN OIDC_CLIENT_SECRET; do
 	give web $name "$(setting $name)"
 done

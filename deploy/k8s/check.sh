@@ -11,7 +11,7 @@ for pair in nats/users.conf:../compose/nats/users.conf overlays/minimal/postgres
 done
 $cluster build core
 kubectl() { "${ROOT:-$HOME/.cache/gensyn-monitor/kubernetes}/bin/kubectl" "$@"; }
-for folder in base nats overlays/minimal overlays/ha; do
+for folder in base nats components/traces overlays/minimal overlays/ha; do
 	kubectl kustomize "$folder" >/dev/null || failed=1
 done
 # Made for operators, whose kinds a plain API server does not know: read alone.

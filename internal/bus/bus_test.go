@@ -286,3 +286,41 @@ func TestClockIsTheServers(t *testing.T) {
 		t.Errorf("clock of no stream: %v", err)
 	}
 }
+
+// What is said of traces travels beside a message, and a message without it is the same as ever.
+func TestAHeaderTravelsBesideTheMessage(t *testing.T) {
+	s, b := start(t)
+	heard := make(chan *nats.Msg, 1)
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.ChanSubscribe("event.*", heard); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	r := consume(t, b, bus.Start{})
+	publish(t, b, "plain")
+	ctx := bus.WithHeader(t.Context(), contract.TracesHeader, "0=x")
+	if _, err := b.Publish(ctx, contract.HeartbeatSubject(0), []byte("traced")); err != nil {
+		t.Fatal(err)
+	}
+	if m := next(t, r); m.Traces != "" || string(m.Data) != "plain" {
+		t.Errorf("%+v", m)
+	}
+	if m := next(t, r); m.Traces != "0=x" || string(m.Data) != "traced" {
+		t.Errorf("%+v", m)
+	}
+	if err := b.Announce(bus.WithHeader(t.Context(), contract.TraceHeader, "y"), 0, "1", []byte("event")); err != nil {
+		t.Fatal(err)
+	}
+	if m := <-heard; m.Header.Get("traceparent") != "y" || m.Header.Get("Nats-Msg-Id") != "1" {
+		t.Errorf("the event has the header %v", m.Header)
+	}
+	if bus.WithHeader(t.Context(), "x", "") != t.Context() {
+		t.Error("an empty header makes a context")
+	}
+}

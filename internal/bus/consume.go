@@ -25,6 +25,7 @@ type Message struct {
 	Pending uint64    // messages stored after it when it was delivered
 	Command bool      // else it is a batch
 	Data    []byte
+	Traces  string // contract.TracesHeader, mostly ""
 }
 
 // StreamInfo tells one stream from another of the same name.
@@ -174,7 +175,7 @@ func (r *Reader) pump(commandSubject string) {
 		}
 		r.messages <- Message{
 			Seq: meta.Sequence.Stream, Stamp: meta.Timestamp.UTC(), Pending: meta.NumPending,
-			Command: m.Subject() == commandSubject, Data: m.Data(),
+			Command: m.Subject() == commandSubject, Data: m.Data(), Traces: m.Headers().Get(contract.TracesHeader),
 		}
 	}
 }

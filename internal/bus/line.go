@@ -65,7 +65,7 @@ func (l *line) cut() {
 // publish stores one message, and says after an error why it may not be stored.
 func (b *Bus) publish(ctx context.Context, stream, subject string, data []byte, o ...jetstream.PublishOpt) (uint64, error) {
 	begun := time.Now()
-	ack, err := b.js.Publish(ctx, subject, data, append(o, jetstream.WithRetryAttempts(0))...)
+	ack, err := b.js.PublishMsg(ctx, message(ctx, subject, data), append(o, jetstream.WithRetryAttempts(0))...)
 	switch {
 	case err == nil:
 		return ack.Sequence, nil

@@ -232,6 +232,9 @@ type Deliveries interface {
 	Failed(ctx context.Context, l ChatLease, notification int64, reason string) error
 	// Thaw undoes Freeze, for a notification that certainly reached nobody: what it was to tell waits again.
 	Thaw(ctx context.Context, l ChatLease, notification int64) error
+	// Traces returns the different traces of the events that a notification tells, at most limit of them, in the order of
+	// their first events. Most events have none.
+	Traces(ctx context.Context, notification int64, limit int) ([]string, error)
 	// Burdens are the messages that were told to the chat within the given time, oldest first.
 	Burdens(ctx context.Context, l ChatLease, within time.Duration) ([]Burden, error)
 

@@ -69,6 +69,9 @@ type Writer interface {
 	// AddSamples stores samples beside the commits: no lease is asked for, as nothing is decided by them. Of a node that
 	// has one in the same slot the stored one is kept.
 	AddSamples(ctx context.Context, samples []Sample) error
+	// AddTraces stores beside the commits which traces brought committed events: no lease is asked for, as nothing is
+	// decided by them. Of an event that has one the stored one is kept; it is an error when there is no such event.
+	AddTraces(ctx context.Context, traces []EventTrace) error
 	// PruneSamples deletes the samples of slots that ended more than age ago, the oldest first, at most limit of them,
 	// and returns how many.
 	PruneSamples(ctx context.Context, age time.Duration, limit int) (int, error)
@@ -78,6 +81,12 @@ type Writer interface {
 type StoredEvent struct {
 	node.Event
 	Found time.Time // UTC
+}
+
+// EventTrace says which trace of OpenTelemetry brought an event. It goes when the event does.
+type EventTrace struct {
+	Event  node.EventID
+	Parent string // the span that committed it, as W3C's traceparent
 }
 
 // NodeQuery selects nodes. The zero value selects all.

@@ -19,7 +19,7 @@ const announceLimit = 1500 * time.Millisecond
 const restLimit = 500 * time.Millisecond
 
 // say hands a committed event to announce. A lost one costs nothing: its readers look into the database, too.
-func (o *owner) say(e node.Event) {
+func (o *owner) say(e announcement) {
 	select {
 	case o.announced <- e:
 	default:
@@ -49,14 +49,17 @@ func (o *owner) announce(ctx context.Context) {
 	}
 }
 
-func (o *owner) publish(ctx context.Context, e node.Event) {
+func (o *owner) publish(ctx context.Context, e announcement) {
+	o.storeTraces(ctx, e.traces)
 	ctx, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
-	data, err := json.Marshal(wire(e))
+	ctx, span := o.traces.announcing(ctx, e)
+	data, err := json.Marshal(wire(e.Event))
 	if err == nil {
 		crashpoint.Here("evaluator.announce")
 		err = o.Stream.Announce(ctx, o.Partition, e.ID.String(), data)
 	}
+	o.traces.announced(span, err)
 	switch {
 	case err == nil:
 		o.works(partStorage)

@@ -71,8 +71,8 @@ func (o *owner) commit(ctx context.Context) error {
 	o.committed, o.committing = changes.Clock.Position, o.Now()
 	o.sample(changes)
 	o.metrics.committed(o.fold, changes)
-	for _, e := range changes.Events {
-		o.say(e)
+	for _, a := range announcements(changes.Events, o.traces.committed(changes, began)) {
+		o.say(a)
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package evaluator
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // Config is what the environment says of the fold; standalone embeds it, too.
@@ -44,6 +46,7 @@ func (c Config) Check() error {
 type ProcessConfig struct {
 	Config
 	program.Logging
+	tracing.Exporting
 	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database; several hosts: …@a,b/database?target_session_attrs=read-write"`
 	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	Replicas    int             `envconfig:"NATS_REPLICAS" default:"1" allowed:"1, 3 or 5" desc:"servers of a NATS cluster that keep each stream: 1, 3 or 5"`
@@ -59,5 +62,5 @@ func (c ProcessConfig) Check() error {
 	if !bus.ReplicasAllowed(c.Replicas) {
 		return settings.Invalid("NATS_REPLICAS", c.Replicas, "1, 3 or 5")
 	}
-	return bus.CheckURL(c.NATSURL)
+	return cmp.Or(c.CheckExporting(), bus.CheckURL(c.NATSURL))
 }

@@ -90,6 +90,13 @@ func (d database) AddSamples(ctx context.Context, samples []nodestore.Sample) er
 	return err
 }
 
+// AddTraces implements nodestore.Writer.
+func (d database) AddTraces(ctx context.Context, traces []nodestore.EventTrace) error {
+	err := d.Writer.AddTraces(ctx, traces)
+	d.note(callOther, err)
+	return err
+}
+
 // PruneSamples implements nodestore.Writer.
 func (d database) PruneSamples(ctx context.Context, age time.Duration, limit int) (int, error) {
 	n, err := d.Writer.PruneSamples(ctx, age, limit)

@@ -14,6 +14,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // Stream is what the evaluator needs of the bus.
@@ -48,6 +49,7 @@ type Options struct {
 	Pace        Pace // the zero value means DefaultPace
 	Log         zerolog.Logger
 	Metrics     prometheus.Registerer
+	Tracer      *tracing.Tracer  // nil for none
 	Now         func() time.Time // judges the monitor itself, never a node
 }
 

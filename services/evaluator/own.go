@@ -26,8 +26,9 @@ type owner struct {
 	silence    time.Duration // for how long this process, awake, got no batch
 	stalled    bool          // told already that none comes
 	askAgain   time.Time     // when the settings may be published again
-	announced  chan node.Event
+	announced  chan announcement
 	samples    sampler
+	traces     traces
 }
 
 // errVerify ends following the stream, to look whether it is still the same one.
@@ -41,7 +42,7 @@ func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
 	crashpoint.Here("evaluator.acquired")
 	owned, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	o := &owner{Service: s, lease: lease, announced: make(chan node.Event, 1024), samples: newSampler()}
+	o := &owner{Service: s, lease: lease, announced: make(chan announcement, 1024), samples: newSampler(), traces: newTraces(s.Tracer, s.Now)}
 	done := make(chan struct{}, 4)
 	for _, task := range []func(){
 		func() { cancel(o.renew(owned)) },
@@ -275,6 +276,7 @@ func (o *owner) apply(m bus.Message) error {
 		return nil // delivered twice
 	}
 	crashpoint.Here("evaluator.received")
+	begun := o.traces.begin()
 	folded, err := translate(m)
 	if errors.Is(err, contract.ErrUnknownVersion) {
 		return fmt.Errorf("message %d: %w", m.Seq, err)
@@ -287,6 +289,7 @@ func (o *owner) apply(m bus.Message) error {
 		o.discarded(m.Seq - p.Seq - 1)
 	}
 	o.fold.Apply(folded)
+	o.traces.folded(m, folded, o.fold.Position(), begun)
 	crashpoint.Here("evaluator.folded")
 	o.metrics.folded(folded, m.Pending)
 	if !m.Command && !folded.Unsure {

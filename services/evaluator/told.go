@@ -39,7 +39,7 @@ func (o *owner) record(ctx context.Context, e node.Event) (recorded bool, err er
 	added, err := o.Store.Record(call, o.lease, e)
 	switch {
 	case err == nil && added:
-		o.say(e)
+		o.say(announcement{Event: e})
 	case errors.Is(err, nodestore.ErrFenced):
 		return false, err
 	}

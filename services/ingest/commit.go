@@ -9,6 +9,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 const (
@@ -38,6 +39,7 @@ var (
 type committer struct {
 	publish func(ctx context.Context, b contract.Batch, heartbeats [][]byte) error
 	now     func() time.Time
+	traced  bool // some submissions may be
 
 	mu       sync.Mutex
 	queue    []*submission
@@ -58,15 +60,21 @@ type committer struct {
 // submission is one heartbeat on its way into a message. All wait equally long, so that they are given up in their order.
 type submission struct {
 	data  []byte
-	until time.Time  // its caller waits no longer
-	done  chan error // takes one
-	ended bool       // done has it: a submission still queued must not be published any more
+	until time.Time     // its caller waits no longer
+	done  chan error    // takes one
+	ended bool          // done has it: a submission still queued must not be published any more
+	span  *tracing.Span // nil for most
 }
 
 // submit stores one heartbeat, which write appends to a buffer. It returns nil once the message is stored, or after
 // maxWait at the latest the reason why it may not be. A heartbeat that was given up before its message was begun is never
 // stored.
 func (c *committer) submit(write func([]byte) ([]byte, error)) error {
+	return c.submitTraced(write, nil)
+}
+
+// submitTraced is submit with the span that the heartbeat is a part of.
+func (c *committer) submitTraced(write func([]byte) ([]byte, error), span *tracing.Span) error {
 	s, _ := c.free.Get().(*submission)
 	if s == nil {
 		s = &submission{done: make(chan error, 1)}
@@ -75,7 +83,7 @@ func (c *committer) submit(write func([]byte) ([]byte, error)) error {
 	if s.data, err = write(s.data[:0]); err != nil {
 		return err
 	}
-	s.ended = false
+	s.ended, s.span = false, span
 	if err := c.enqueue(s); err != nil {
 		return err
 	}
@@ -256,7 +264,10 @@ func (c *committer) send(limit time.Duration, batch []*submission) error {
 	for i, s := range batch {
 		heartbeats[i] = s.data
 	}
-	if err := c.publish(ctx, contract.Batch{}, heartbeats); err != nil {
+	ctx, traced := c.publishing(ctx, batch)
+	err := c.publish(ctx, contract.Batch{}, heartbeats)
+	traced.end(err)
+	if err != nil {
 		return fmt.Errorf("%w: %w", errUnstored, err)
 	}
 	crashpoint.Here("ingest.acknowledged")

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // shortSecret is the length in characters below which a secret is warned about. It is not refused: it may be on
@@ -46,6 +48,7 @@ type ProcessConfig struct {
 	Config
 	program.Logging
 	program.Draining
+	tracing.Exporting
 	ListenAddr  string `envconfig:"LISTEN_ADDR" default:":8080" desc:"address for heartbeats"`
 	NATSURL     string `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	Replicas    int    `envconfig:"NATS_REPLICAS" default:"1" allowed:"1, 3 or 5" desc:"servers of a NATS cluster that keep each stream: 1, 3 or 5"`
@@ -64,7 +67,7 @@ func (c ProcessConfig) Check() error {
 	if !bus.ReplicasAllowed(c.Replicas) {
 		return settings.Invalid("NATS_REPLICAS", c.Replicas, "1, 3 or 5")
 	}
-	if err := c.CheckDraining(); err != nil {
+	if err := cmp.Or(c.CheckDraining(), c.CheckExporting()); err != nil {
 		return err
 	}
 	return bus.CheckURL(c.NATSURL)

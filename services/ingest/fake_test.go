@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
@@ -26,7 +27,8 @@ type fakeBus struct {
 	begun    int
 	inFlight int
 	batches  []contract.Batch
-	changed  chan struct{} // takes one whenever something happened
+	traces   [][]contract.Trace // of each
+	changed  chan struct{}      // takes one whenever something happened
 }
 
 func newFakeBus() *fakeBus { return &fakeBus{changed: make(chan struct{}, 1)} }
@@ -60,7 +62,12 @@ func (b *fakeBus) Publish(ctx context.Context, subject string, data []byte) (uin
 	if err != nil || subject != "heartbeat.0" {
 		panic("unreadable batch, or a wrong subject: " + subject + ": " + string(data))
 	}
-	b.batches = append(b.batches, batch)
+	name, value := bus.HeaderIn(ctx)
+	traces := contract.DecodeTraces(value)
+	if value != "" && (name != contract.TracesHeader || value != contract.EncodeTraces(traces)) {
+		panic("an unknown header: " + name + ": " + value)
+	}
+	b.batches, b.traces = append(b.batches, batch), append(b.traces, traces)
 	return uint64(len(b.batches)), nil
 }
 

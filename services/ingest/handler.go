@@ -18,6 +18,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // Path is where agents report.
@@ -77,7 +78,7 @@ func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	peer := s.TrustedProxies.Of(r)
 	node, no := s.authorize(r, peer)
 	if no == nil {
-		no = s.take(w, r, peer, node)
+		no = s.take(w, r, peer, node, begun)
 	}
 	if no != nil {
 		s.refuse(w, peer, no)
@@ -122,15 +123,16 @@ func (s *Service) tooManyFailures(peer netip.Addr) *refusal {
 }
 
 // take reads, decodes and stores. It returns nil once the heartbeat is stored. node is the only one that may be
-// reported, "" for any.
-func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string) *refusal {
+// reported, "" for any; begun is when the request came.
+func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string, begun time.Time) *refusal {
 	body := bodies.Get().(*bytes.Buffer)
 	defer func() {
 		if body.Cap() <= keptBytes {
 			bodies.Put(body)
 		}
 	}()
-	if no := read(body, w, r); no != nil {
+	no := read(body, w, r)
+	if no != nil {
 		return no
 	}
 	h, err := Decode(body.Bytes(), peer) // parts of h are parts of the body
@@ -150,13 +152,15 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, 
 		}
 	}
 	crashpoint.Here("ingest.read")
-	if err := s.store(&h); err != nil {
-		return &refusal{
+	span := s.traces.begin(r, &h, begun)
+	if err := s.store(&h, span); err != nil {
+		no = &refusal{
 			status: http.StatusServiceUnavailable, retryAfter: retryLater, node: h.NodeID,
 			detail: reason(err), cause: err,
 		}
 	}
-	return nil
+	s.endTrace(span, no)
+	return no
 }
 
 // bodies are kept, since each request would make one.
@@ -188,10 +192,10 @@ func read(body *bytes.Buffer, w http.ResponseWriter, r *http.Request) *refusal {
 	return nil
 }
 
-func (s *Service) store(h *contract.Heartbeat) error {
+func (s *Service) store(h *contract.Heartbeat, span *tracing.Span) error {
 	s.metrics.waiting.Inc()
 	defer s.metrics.waiting.Dec()
-	return s.commit.submit(func(b []byte) ([]byte, error) { return encode(b, *h) })
+	return s.commit.submitTraced(func(b []byte) ([]byte, error) { return encode(b, *h) }, span)
 }
 
 // reason is what an agent is told of an error of the committer.

@@ -21,6 +21,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/limiter"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 )
 
 // Bus is what ingest needs of JetStream.
@@ -41,6 +42,7 @@ type Options struct {
 	TrustedProxies clientaddr.Proxies // whose X-Forwarded-For is believed
 	Log            zerolog.Logger
 	Metrics        prometheus.Registerer // may be nil
+	Tracer         *tracing.Tracer       // nil for none
 	Now            func() time.Time      // time.Now when nil
 }
 
@@ -63,6 +65,7 @@ type Service struct {
 	tally    tally
 	commit   *committer
 	self     *selfCheck
+	traces   *traces
 	metrics  metrics
 	refusals zerolog.Logger // sampled: strangers must not fill the log
 
@@ -102,6 +105,7 @@ func New(o Options) (*Service, error) {
 		reports:   limiter.New[uint64](reportsAtOnce, reportsEach, 0, o.Now),
 		seed:      maphash.MakeSeed(),
 		self:      newSelfCheck(),
+		traces:    newTraces(o.Tracer, o.Now),
 		metrics:   newMetrics(o.Metrics),
 		refusals:  o.Log.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second}),
 		listening: newCondition(),
@@ -109,7 +113,7 @@ func New(o Options) (*Service, error) {
 	}
 	s.storing.watch(o.Metrics, "stream")
 	s.listening.watch(o.Metrics, "own address")
-	s.commit = &committer{publish: s.publish, now: o.Now}
+	s.commit = &committer{publish: s.publish, now: o.Now, traced: o.Tracer != nil}
 	return s, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram"
 )
 
@@ -36,11 +37,15 @@ type Config struct {
 type ProcessConfig struct {
 	Config
 	program.Logging
+	tracing.Exporting
 	DatabaseURL settings.Secret `envconfig:"DATABASE_URL" required:"true" desc:"postgres://user:password@host:5432/database; several hosts: …@a,b/database?target_session_attrs=read-write"`
 	NATSURL     string          `envconfig:"NATS_URL" default:"nats://127.0.0.1:4222" desc:"NATS server, several with commas"`
 	NATSCreds   string          `envconfig:"NATS_CREDS_FILE" desc:"credentials file for NATS"`
 	MetricsAddr string          `envconfig:"METRICS_ADDR" default:"127.0.0.1:9103" desc:"address of /metrics, /healthz and /readyz"`
 }
+
+// Check says what is not allowed.
+func (c ProcessConfig) Check() error { return cmp.Or(c.Config.Check(), c.CheckExporting()) }
 
 // ChatList is the chats to tell.
 type ChatList []string

@@ -20,6 +20,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/bot"
 )
 
@@ -72,6 +73,7 @@ type Options struct {
 
 	Log     zerolog.Logger
 	Metrics prometheus.Registerer // nil for none
+	Tracer  *tracing.Tracer       // nil for none; set before Config.Apply makes the senders
 	Timing  Timing
 	Now     func() time.Time // nil for time.Now
 	Random  func() float64   // from 0 to 1, spreads back-offs; nil for math/rand
@@ -157,6 +159,7 @@ func New(o Options) (*Service, error) {
 		o.Random = rand.Float64
 	}
 	o.Timing = o.Timing.withDefaults()
+	o.Tracer = o.Tracer.For("notifier")
 	s := &Service{metrics: newMetrics()}
 	paces := make(map[string]*pace)
 	o.told = slices.Concat(o.Chats, o.Routes.chats(), o.Everything)

@@ -182,7 +182,9 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	crashpoint.Here("notifier.send")
 	certain := t.unsent.certain(&n)
 	t.unsent = unsent{} // until it is known how it went
-	id, err := t.send(ctx, n)
+	sctx, traced := t.traced(ctx, n)
+	id, err := t.send(sctx, n)
+	traced.end(id, err)
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}

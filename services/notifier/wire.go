@@ -43,14 +43,14 @@ func (c Config) senders(o *Options, log zerolog.Logger) (closeSenders func()) {
 	}
 	closeSenders = func() {}
 	if c.Telegram() {
-		client := telegram.New(telegram.Options{URL: c.TelegramURL, Token: c.Token, Log: log})
+		client := telegram.New(telegram.Options{URL: c.TelegramURL, Token: c.Token, HTTP: tracedClient(o.Tracer, methodName), Log: log})
 		o.Sender, o.Chats, closeSenders = client, slices.Clone(c.ChatIDs), client.Close
 		if c.BotCommands {
 			o.Bot, o.Sender = client, buttoned{client, o.Language}
 		}
 	}
 	if c.WebhookURL != "" {
-		hook := webhook.New(webhook.Options{URL: c.WebhookURL, Secret: c.WebhookSecret})
+		hook := webhook.New(webhook.Options{URL: c.WebhookURL, Secret: c.WebhookSecret, HTTP: tracedClient(o.Tracer, postName)})
 		closeTelegram := closeSenders
 		o.Sender, o.Everything = router{telegram: o.Sender, hook: hook}, []string{webhook.Chat}
 		o.Renderers = map[string]Renderer{webhook.Chat: hookRenderer(c.PublicURL)}

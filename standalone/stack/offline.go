@@ -22,7 +22,7 @@ func Offline(ctx context.Context, o Options, f func(store nodestore.Reader, b *b
 	if err != nil {
 		return err
 	}
-	eval, err := newEvaluator(o, store, connection, telemetry.NewRegistry())
+	eval, err := newEvaluator(o, store, connection, telemetry.NewRegistry(), nil)
 	if err != nil {
 		return err
 	}

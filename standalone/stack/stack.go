@@ -24,6 +24,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier"
@@ -47,6 +48,7 @@ type Options struct {
 	Evaluator  evaluator.Config
 	Notifier   notifier.Config
 	Web        web.Config
+	Tracing    tracing.Exporting
 	Log        zerolog.Logger
 }
 
@@ -111,12 +113,19 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	metrics := telemetry.NewRegistry()
-
-	eval, err := newEvaluator(o, store, connection, metrics)
+	tracer, err := tracing.New(o.Tracing, tracing.Options{
+		Service: id, Instance: program.Instance(id), Version: telemetry.Version(), Log: o.Log, Metrics: metrics,
+	})
 	if err != nil {
 		return err
 	}
-	notify, err := s.newNotifier(o, store, metrics)
+	s.cleanup(tracer.Close)
+
+	eval, err := newEvaluator(o, store, connection, metrics, tracer)
+	if err != nil {
+		return err
+	}
+	notify, err := s.newNotifier(o, store, metrics, tracer)
 	if err != nil {
 		return err
 	}
@@ -124,7 +133,7 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.front, err = newIngest(o, connection, metrics)
+	s.front, err = newIngest(o, connection, metrics, tracer)
 	if err != nil {
 		return err
 	}
@@ -198,17 +207,17 @@ func (s *Stack) openBus(ctx context.Context, o Options) (*embedded, *bus.Bus, er
 	return nats, connection, connection.EnsureStreams(ctx, partition, bus.StreamLimits{})
 }
 
-func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Registerer) (*evaluator.Service, error) {
+func newEvaluator(o Options, store nodestore.Writer, b *bus.Bus, m prometheus.Registerer, t *tracing.Tracer) (*evaluator.Service, error) {
 	return evaluator.New(evaluator.Options{
 		ID: id, Partition: partition, Stream: evaluator.FromBus(b), Store: store,
 		Settings: o.Evaluator.Settings(), HistoryDays: o.Evaluator.HistoryDays, SamplesDays: o.Evaluator.SamplesDays,
-		Log: o.Log.With().Str("part", "evaluator").Logger(), Metrics: m,
+		Log: o.Log.With().Str("part", "evaluator").Logger(), Metrics: m, Tracer: t,
 	})
 }
 
-func (s *Stack) newNotifier(o Options, store nodestore.Store, m prometheus.Registerer) (*notifier.Service, error) {
+func (s *Stack) newNotifier(o Options, store nodestore.Store, m prometheus.Registerer, t *tracing.Tracer) (*notifier.Service, error) {
 	log := o.Log.With().Str("part", "notifier").Logger()
-	opts := notifier.Options{ID: id, Store: store, BotStore: store, Log: log, Metrics: m}
+	opts := notifier.Options{ID: id, Store: store, BotStore: store, Log: log, Metrics: m, Tracer: t}
 	closeSender, err := o.Notifier.Apply(&opts, log)
 	if err != nil {
 		return nil, err
@@ -223,11 +232,11 @@ func newWeb(o Options, store nodestore.Store, b *bus.Bus, m prometheus.Registere
 	return web.New(options)
 }
 
-func newIngest(o Options, b *bus.Bus, m prometheus.Registerer) (*ingest.Service, error) {
+func newIngest(o Options, b *bus.Bus, m prometheus.Registerer, t *tracing.Tracer) (*ingest.Service, error) {
 	return ingest.New(ingest.Options{
 		ID: id, Secret: o.Ingest.SharedSecret, Partition: partition, Bus: b, Tokens: b,
 		TrustedProxies: o.Ingest.TrustedProxies,
-		Log:            o.Log.With().Str("part", "ingest").Logger(), Metrics: m,
+		Log:            o.Log.With().Str("part", "ingest").Logger(), Metrics: m, Tracer: t,
 	})
 }
 

@@ -17,7 +17,7 @@ type Opener func(t *testing.T) nodestore.Store
 
 // Run runs the suite. fresh makes a new, empty database.
 func Run(t *testing.T, fresh func(t *testing.T) Opener) {
-	for _, group := range [][]check{leaseChecks, commitChecks, roundTripChecks, readChecks, orderChecks, historyChecks, sampleChecks, pruneChecks, chatChecks, retiredChecks, deliveryChecks, tellingChecks, quietingChecks, accessChecks} {
+	for _, group := range [][]check{leaseChecks, commitChecks, roundTripChecks, readChecks, orderChecks, historyChecks, sampleChecks, pruneChecks, chatChecks, retiredChecks, deliveryChecks, tellingChecks, quietingChecks, traceChecks, accessChecks} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()

@@ -28,6 +28,7 @@ var rights = map[string]map[string]string{
 	"events":         {RoleNotifier: reads, RoleWeb: reads},
 	"annotations":    {RoleNotifier: reads, RoleWeb: reads},
 	"samples":        {RoleWeb: reads},
+	"traces":         {RoleNotifier: reads},
 
 	"chats":            {RoleNotifier: writes, RoleWeb: reads},
 	"cursors":          {RoleNotifier: writes, RoleWeb: reads},

@@ -190,7 +190,7 @@ func TestEveryTableHasItsRights(t *testing.T) {
 // notifier what it tells, only web what people do at the page.
 var promised = map[string][2]string{ // notifier, web
 	"schema_version": {"S", "S"}, "partitions": {"S", "S"}, "nodes": {"S", "S"}, "deleted_nodes": {"S", "S"},
-	"events": {"S", "S"}, "annotations": {"S", "S"}, "samples": {"", "S"},
+	"events": {"S", "S"}, "annotations": {"S", "S"}, "samples": {"", "S"}, "traces": {"S", ""},
 	"chats": {"SIUD", "S"}, "cursors": {"SIUD", "S"}, "notifications": {"SIUD", "S"}, "deliveries": {"SIUD", "S"},
 	"flaps": {"SIUD", "S"}, "reminders": {"SIUD", "S"}, "summaries": {"SIUD", "S"}, "bots": {"SIUD", ""},
 	"silences": {"SIUD", "SIU"}, "acknowledgements": {"SIUD", "SIU"},

@@ -40,6 +40,7 @@ type Options struct {
 	URL     settings.Secret // it may hold a token
 	Secret  settings.Secret // "" for no signature
 	Timeout time.Duration   // of one post; 0 for DefaultTimeout
+	HTTP    *http.Client    // nil for one of its own; it must follow no redirects
 	Now     func() time.Time
 }
 
@@ -57,7 +58,10 @@ func New(o Options) *Sender {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Sender{o: o, http: outbound.NewClient()}
+	if o.HTTP == nil {
+		o.HTTP = outbound.NewClient()
+	}
+	return &Sender{o: o, http: o.HTTP}
 }
 
 // Close drops idle connections.

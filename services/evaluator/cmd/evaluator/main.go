@@ -18,6 +18,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/postgres"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/evaluator"
 )
 
@@ -57,6 +58,13 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 		return err
 	}
 	defer nats.Close()
+	tracer, err := tracing.New(cfg.Exporting, tracing.Options{
+		Service: "evaluator", Instance: id, Version: telemetry.Version(), Log: log, Metrics: registry,
+	})
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
 
 	fold := func(ctx context.Context) error {
 		store, err := program.Await(ctx, log, "the database", nodestore.Passing, late.Open(func(ctx context.Context) (nodestore.Store, error) {
@@ -69,6 +77,7 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 		service, err := evaluator.New(evaluator.Options{
 			ID: id, Stream: evaluator.FromBus(nats), Store: store, Settings: cfg.Settings(),
 			Limits: bus.StreamLimits{Replicas: cfg.Replicas}, HistoryDays: cfg.HistoryDays, SamplesDays: cfg.SamplesDays, Log: log, Metrics: registry,
+			Tracer: tracer,
 		})
 		if err != nil {
 			return err

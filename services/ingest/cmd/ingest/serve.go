@@ -14,6 +14,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/lifecycle"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/ingest"
 )
 
@@ -42,9 +43,16 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 	defer nats.Close()
 
 	registry := telemetry.NewRegistry()
+	tracer, err := tracing.New(cfg.Exporting, tracing.Options{
+		Service: "ingest", Instance: id, Version: telemetry.Version(), Log: log, Metrics: registry,
+	})
+	if err != nil {
+		return err
+	}
+	defer tracer.Close()
 	service, err := ingest.New(ingest.Options{
 		ID: id, Secret: cfg.SharedSecret, Partition: partition, Bus: nats, Tokens: nats,
-		TrustedProxies: cfg.TrustedProxies, Log: log, Metrics: registry,
+		TrustedProxies: cfg.TrustedProxies, Log: log, Metrics: registry, Tracer: tracer,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/postgres"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/program"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/telemetry"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/tracing"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier"
 )
 
@@ -53,6 +54,13 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 	ops.Serve(httpserver.NewOps(httpserver.NewHealth(httpserver.Check{Name: "database", Run: late.Why}), figures))
 
 	options := notifier.Options{ID: program.Instance("notifier"), Metrics: registry, Timing: pace()}
+	options.Tracer, err = tracing.New(cfg.Exporting, tracing.Options{
+		Service: "notifier", Instance: options.ID, Version: telemetry.Version(), Log: log, Metrics: registry,
+	})
+	if err != nil {
+		return err
+	}
+	defer options.Tracer.Close()
 	closeSender, err := cfg.Apply(&options, log)
 	if err != nil {
 		return err
