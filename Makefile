@@ -110,7 +110,7 @@ k8s-check: ## Kubernetes manifests against a real API server; needs root, builds
 
 e2e-k8s: ## a whole cluster: update, deleted pods, forbidden ways; needs root and the images of make e2e-compose
 	tools/kubernetes/cluster.sh build all
-	go test -count=1 -v -timeout 30m ./e2e/kubernetes
+	$(CONTAINERS) go test -count=1 -v -timeout 30m ./e2e/kubernetes
 
 release-check: bin/goreleaser ## is the configuration of releases sound?
 	bin/goreleaser check

@@ -57,14 +57,24 @@ func cleanNodes(nodes []node.Node) []node.Node {
 	for i := range out {
 		cleanNode(&out[i])
 	}
-	byID := func(a, b node.Node) int { return strings.Compare(a.ID, b.ID) }
-	if !slices.IsSortedFunc(out, byID) {
-		slices.SortStableFunc(out, byID)
+	if ordered(out) {
+		return out // as a rule: the fold has every id once, in this order
 	}
+	slices.SortStableFunc(out, func(a, b node.Node) int { return strings.Compare(a.ID, b.ID) })
 	slices.Reverse(out) // CompactFunc keeps the first of equals
 	out = slices.CompactFunc(out, func(a, b node.Node) bool { return a.ID == b.ID })
 	slices.Reverse(out)
 	return out
+}
+
+// ordered reports whether each id is greater than the one before.
+func ordered(nodes []node.Node) bool {
+	for i := 1; i < len(nodes); i++ {
+		if nodes[i-1].ID >= nodes[i].ID {
+			return false
+		}
+	}
+	return true
 }
 
 func cleanNode(n *node.Node) {
