@@ -136,6 +136,7 @@ func TestOneTraceRunsFromTheAgentToTelegram(t *testing.T) {
 			t.Errorf("told by %+v in %+v, posted in %+v", request, tell, post)
 		}
 		took := request.End.Sub(post.Begin)
+		s.report(t, "silent", "UP", "") // so that it is lost, and told, by itself: not with what comes next
 
 		// The sender's trace goes on.
 		r := s.heartbeat(t, `{"node_id":"traced","status":"UP"}`)
