@@ -7,7 +7,7 @@
 # An engine that answers is used as it is. Without one, root on Debian gets docker.io and an engine that lives as long as
 # the command does, however that ends: no process, container, mount, network or rule of the firewall is left behind. What
 # it built is kept in CONTAINERS_DIR (by default ~/.cache/gensyn-monitor/containers).
-# Exit status 69: no engine can be had here, and the last line says why. Else it is the command's.
+# Exit status 69: no engine, or nothing for it, can be had here, and the last lines say why. Else it is the command's.
 set -uo pipefail
 [ $# -gt 0 ] || { echo "usage: $0 COMMAND ARG..." >&2; exit 2; }
 [ -z "${WITH_CONTAINERS:-}" ] || exec "$@" # within another with.sh
@@ -113,7 +113,7 @@ run() { # in a process group of its own, which can be ended as a whole
 	command=''
 	return $status
 }
-run "$here/prepare.sh" || exit
+run "$here/prepare.sh" || none "compose, a builder or an image that others make could not be made; the lines above say why"
 . "$ROOT/settings"
 run "$@"
 exit $?
