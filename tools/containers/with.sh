@@ -113,7 +113,10 @@ run() { # in a process group of its own, which can be ended as a whole
 	command=''
 	return $status
 }
-run "$here/prepare.sh" || none "compose, a builder or an image that others make could not be made; the lines above say why"
+run "$here/prepare.sh" || {
+	echo "compose, a builder or an image that others make could not be made: the lines before say why" >&2
+	exit 69
+}
 . "$ROOT/settings"
 run "$@"
 exit $?
