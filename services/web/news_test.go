@@ -143,3 +143,28 @@ func TestReadingAgainReadsFew(t *testing.T) {
 		t.Errorf("%v, %d read, %d nodes, %v and before %v", err, s.read, len(second.nodes), second.nodes[7].State, first.nodes[7].State)
 	}
 }
+
+// TestWhatNoCommitNumberedIsSeen within a minute: an older evaluator goes on until it is replaced.
+func TestWhatNoCommitNumberedIsSeen(t *testing.T) {
+	s := &numbered{nodes: map[string]node.Node{"a": {ID: "a", State: node.Up}}, changed: map[string]uint64{"a": 5}}
+	s.status.Term, s.status.Clock.Position = 1, node.Position{Epoch: 1, Seq: 5}
+	now := time.Unix(1e9, 0)
+	read := func(before *snapshot) *snapshot {
+		t.Helper()
+		snap, err := readSnapshot(t.Context(), s, 0, func() time.Time { return now }, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return snap
+	}
+	snap := read(nil)
+	s.status.Clock.Position.Seq = 6
+	s.nodes["a"] = node.Node{ID: "a", State: node.Lost}
+	for range 4 {
+		now = now.Add(wholeEvery / 4)
+		snap = read(snap)
+	}
+	if snap.nodes[0].State != node.Lost {
+		t.Errorf("after a minute it is still %v", snap.nodes[0].State)
+	}
+}

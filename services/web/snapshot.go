@@ -33,8 +33,13 @@ func (s *standing) unobserved(spans []node.Span) []node.Span {
 type snapshot struct {
 	standing
 	nodes   []node.Node // by id
+	whole   time.Time   // when all of them were read; zero for never
 	answers answers
 }
+
+// wholeEvery bounds for how long what a commit did not number stays unseen: that of an older evaluator, while an update
+// replaces it, or of somebody with SQL.
+const wholeEvery = time.Minute
 
 // readSnapshot reads all nodes, or what is new since the snapshot before, nil for none.
 func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, now func() time.Time, before *snapshot) (*snapshot, error) {
@@ -45,15 +50,17 @@ func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, no
 		return nil, err
 	}
 	s := &snapshot{standing: standing{at: at, status: status}}
-	if before != nil && follows(&before.status, &status) {
+	if before != nil && follows(&before.status, &status) && at.Sub(before.whole) < wholeEvery {
 		news, err := store.Nodes(ctx, nodestore.NodeQuery{ChangedSince: before.status.Clock.Position.Seq})
 		if err != nil {
 			return nil, err
 		}
 		if s.nodes = merge(before.nodes, news); len(s.nodes) == total(status.Counts) {
+			s.whole = before.whole
 			return s, nil
 		}
 	}
+	s.whole = at
 	s.nodes, err = store.Nodes(ctx, nodestore.NodeQuery{})
 	return s, err
 }
