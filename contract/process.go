@@ -11,6 +11,13 @@ type Process struct {
 	ID      string `json:"id"`      // no other process has it
 	Version string `json:"version"` // of the program
 	Started int64  `json:"started"` // Unix seconds
+	Answered
+}
+
+// Answered is how many requests with heartbeats a process answered since it started.
+type Answered struct {
+	Accepted int64            `json:"accepted,omitempty"` // stored
+	Refused  map[string]int64 `json:"refused,omitempty"`  // by HTTP status
 }
 
 // DecodeProcess reads what a process says of itself. Errors as for DecodeBatch.

@@ -190,18 +190,6 @@ const (
 	bytesAhead  = 1 << 20
 )
 
-// The most batches that wait for a slow f of OnBatch. Those beyond are dropped: f only counts.
-const (
-	batchesAhead = 256
-	batchBytes   = 16 << 20
-)
-
-// OnBatch calls f with the batches that are published from now on, in all partitions, one at a time. Some may be missed:
-// it is for figures that are shown.
-func (b *Bus) OnBatch(f func(data []byte)) (stop func(), err error) {
-	return b.hear("batches", "heartbeat.*", batchesAhead, batchBytes, f)
-}
-
 // OnEvent calls f with announced events of all partitions from now on, one at a time. Some may be missed: it is a wake-up.
 func (b *Bus) OnEvent(f func(data []byte)) (stop func(), err error) {
 	return b.hear("events", "event.*", eventsAhead, bytesAhead, f)

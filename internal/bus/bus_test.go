@@ -251,30 +251,6 @@ func TestEventsWakeAndRepeatsAreDropped(t *testing.T) {
 	}
 }
 
-func TestBatchesAreHeardAndCommandsAreNot(t *testing.T) {
-	_, b := start(t)
-	got := make(chan string, 10)
-	stop, err := b.OnBatch(func(data []byte) { got <- string(data) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range [][2]string{{contract.CommandSubject(0), "command"}, {contract.HeartbeatSubject(0), "batch"}} {
-		if _, err := b.Publish(t.Context(), m[0], []byte(m[1])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if m := <-got; m != "batch" {
-		t.Errorf("heard %q", m)
-	}
-	stop()
-	if _, err := b.Publish(t.Context(), contract.HeartbeatSubject(0), []byte("later")); err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 0 {
-		t.Errorf("still heard: %q", <-got)
-	}
-}
-
 func TestClockIsTheServers(t *testing.T) {
 	_, b := start(t)
 	before := time.Now()

@@ -128,23 +128,17 @@ func TestUsersMayDoTheirWork(t *testing.T) {
 	})
 	must("web waits for processes", err)
 	defer stop()
-	batch := make(chan struct{}, 1000)
-	stop, err = web.OnBatch(func([]byte) { batch <- struct{}{} })
-	must("web waits for batches", err)
-	defer stop()
-	for deadline := time.Now().Add(10 * time.Second); len(batch) == 0; time.Sleep(10 * time.Millisecond) { // subscribing may take a moment; what was asked for before is there then
-		_, err = ingest.Publish(ctx, contract.HeartbeatSubject(0), []byte("{}"))
-		must("ingest publishes", err)
-		if time.Now().After(deadline) {
-			t.Fatal("web hears no batch")
-		}
+	for len(heard) == 0 { // subscribing takes a moment, and each says only once in ten seconds who it is
+		moment, end := context.WithTimeout(ctx, 50*time.Millisecond)
+		must("web introduces itself", web.Introduction("web", "host-web", "1.2.3", nil)(moment))
+		end()
 	}
 	want := map[string]bool{}
 	introducing, enough := context.WithCancel(ctx)
 	for name, b := range map[string]*bus.Bus{"ingest": ingest, "evaluator": evaluator, "notifier": notifier, "web": web} {
 		want[name+" host-"+name] = true
 		done := make(chan error)
-		go func() { done <- b.Introduction(name, "host-"+name, "1.2.3")(introducing) }()
+		go func() { done <- b.Introduction(name, "host-"+name, "1.2.3", nil)(introducing) }()
 		defer func() { must(name+" introduces itself", <-done) }()
 	}
 	defer enough()
@@ -200,7 +194,7 @@ func TestUsersMayDoNothingElse(t *testing.T) {
 		"process.ingest": "ingest", "process.evaluator": "evaluator", "process.notifier": "notifier", "process.web": "web",
 	}
 	heard := map[string]string{ // who may subscribe to it
-		"event.*": "notifier web", "heartbeat.*": "web", "heartbeat.>": "web", "process.*": "web", // the server takes the > for a name that * allows
+		"event.*": "notifier web", "heartbeat.*": "", "heartbeat.>": "", "process.*": "web", // the server takes the > for a name that * allows
 		"command.>": "", "_INBOX.>": "", "_INBOX_ingest.>": "ingest",
 		"_INBOX_evaluator.>": "evaluator", "_INBOX_notifier.>": "notifier", "_INBOX_web.>": "web", ">": "", "$JS.>": "", "$SYS.>": "",
 	}

@@ -15,21 +15,25 @@ import (
 // introduceEvery is how often a process says that it runs.
 const introduceEvery = 10 * time.Second
 
-// Introduction returns what says which process this is, now and every few seconds, until its context ends. Nobody is asked
-// to have heard it, and while there is no connection nothing is said.
-func (b *Bus) Introduction(service, id, version string) func(ctx context.Context) error {
+// Introduction returns what says which process this is, now and every few seconds, until its context ends. answered, nil
+// for a process that takes no heartbeats, is asked each time. Nobody is asked to have heard it, and while there is no
+// connection nothing is said.
+func (b *Bus) Introduction(service, id, version string, answered func() contract.Answered) func(ctx context.Context) error {
 	p := contract.Process{V: contract.Version, Service: service, ID: id, Version: version, Started: time.Now().Unix()}
-	return func(ctx context.Context) error { return b.introduce(ctx, p) }
+	return func(ctx context.Context) error { return b.introduce(ctx, p, answered) }
 }
 
-func (b *Bus) introduce(ctx context.Context, p contract.Process) error {
-	data, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("introduce the process: %w", err)
-	}
+func (b *Bus) introduce(ctx context.Context, p contract.Process, answered func() contract.Answered) error {
 	tick := time.NewTicker(introduceEvery)
 	defer tick.Stop()
 	for {
+		if answered != nil {
+			p.Answered = answered()
+		}
+		data, err := json.Marshal(p)
+		if err != nil {
+			return fmt.Errorf("introduce the process: %w", err)
+		}
 		said := b.nc.Publish(contract.ProcessSubject(p.Service), data)
 		wait := tick.C
 		if said != nil { // before the first connection

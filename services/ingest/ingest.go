@@ -77,6 +77,9 @@ type Service struct {
 // Storing says why the last message could not be stored, nil when it was.
 func (s *Service) Storing() error { return s.storing.get() }
 
+// Answered is how many requests were answered so far.
+func (s *Service) Answered() contract.Answered { return s.tally.answered() }
+
 // Drain is called when the listener stops taking requests: no more pulses, and no complaint about it.
 func (s *Service) Drain() { s.draining.Store(true) }
 

@@ -41,7 +41,11 @@ func (s *Service) Process(data []byte) {
 	for _, text := range []*string{&p.Service, &p.ID, &p.Version} {
 		*text = clean.Line(*text, maxProcessText)
 	}
-	s.processes.add(p, s.Now())
+	now := s.Now()
+	s.processes.add(p, now)
+	if p.Service == "ingest" || p.Service == "standalone" {
+		s.traffic.add(p, now)
+	}
 }
 
 func (x *processes) add(p contract.Process, now time.Time) {

@@ -123,6 +123,7 @@ func sendTraffic(s *Service) {
 		s.Process(fmt.Appendf(nil, `{"v":1,"service":%q,"id":"%s-%d","version":"dev","started":%d}`, service, service, i, time.Now().Add(-time.Duration(i+1)*37*time.Hour).Unix()))
 	}
 	for i := range 5 {
-		s.traffic.add(contract.Batch{V: 1, Ingest: "ingest-7f9c", Accepted: 29 + i, Refused: map[string]int{"401": 3}}, time.Now().Add(time.Duration(i-4)*time.Minute))
+		s.traffic.add(contract.Process{ID: "ingest-7f9c", Answered: contract.Answered{Accepted: int64(30 * i), Refused: map[string]int64{"401": int64(3 * i)}}},
+			time.Now().Add(time.Duration(i-4)*time.Minute))
 	}
 }

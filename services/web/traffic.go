@@ -1,9 +1,6 @@
 package web
 
 import (
-	"bytes"
-	"encoding/json"
-	"maps"
 	"sync"
 	"time"
 
@@ -20,9 +17,15 @@ const (
 // traffic counts what ingests say of their requests, as far as this process heard it.
 type traffic struct {
 	mu      sync.Mutex
-	began   time.Time // of listening; zero before the first batch
+	began   time.Time // of listening; zero before the first word
 	minutes [trafficMinutes]minute
-	ingests map[string]time.Time // when each was heard last
+	ingests map[string]ingestSaid // by id
+}
+
+// ingestSaid is what an ingest said last.
+type ingestSaid struct {
+	contract.Answered
+	heard time.Time
 }
 
 // minute is what was counted in one minute.
@@ -32,65 +35,45 @@ type minute struct {
 	refused  map[string]int
 }
 
-// Batch notes what a published batch says of its ingest's requests. The heartbeats in it are not read.
-func (s *Service) Batch(data []byte) {
-	if b, ok := batchHead(data); ok {
-		s.traffic.add(b, s.Now())
-	}
-}
-
-// batchHead reads a batch up to its heartbeats, which ingest writes last.
-func batchHead(data []byte) (b contract.Batch, ok bool) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return b, false
-	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return b, false
-		}
-		var into any = new(json.RawMessage)
-		switch key {
-		case "v":
-			into = &b.V
-		case "ingest":
-			into = &b.Ingest
-		case "accepted":
-			into = &b.Accepted
-		case "refused":
-			into = &b.Refused
-		case "heartbeats":
-			return b, b.V == contract.Version
-		}
-		if err := d.Decode(into); err != nil {
-			return b, false
-		}
-	}
-	return b, b.V == contract.Version
-}
-
-func (t *traffic) add(b contract.Batch, now time.Time) {
+// add notes what an ingest says that it answered since it started.
+func (t *traffic) add(p contract.Process, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.began.IsZero() {
-		t.began, t.ingests = now, make(map[string]time.Time)
+		t.began, t.ingests = now, make(map[string]ingestSaid)
 	}
-	if _, known := t.ingests[b.Ingest]; known || len(t.ingests) < maxIngests {
-		t.ingests[b.Ingest] = now
+	before, known := t.ingests[p.ID]
+	if !known {
+		if len(t.ingests) >= maxIngests {
+			return
+		}
+		before.Answered = p.Answered // what it answered before it was heard was at no known time
 	}
+	t.ingests[p.ID] = ingestSaid{p.Answered, now}
 	number := now.Unix() / 60
 	m := &t.minutes[number%trafficMinutes]
 	if m.number != number {
 		*m = minute{number: number}
 	}
-	m.accepted += b.Accepted
-	for status, n := range b.Refused {
+	m.accepted += more(before.Accepted, p.Accepted)
+	for status, n := range p.Refused {
+		grown := more(before.Refused[status], n)
+		if grown == 0 {
+			continue
+		}
 		if m.refused == nil {
 			m.refused = make(map[string]int)
 		}
-		m.refused[status] += n
+		m.refused[status] += grown
 	}
+}
+
+// more is how much a count that goes from 0 on grew; one that is smaller began anew.
+func more(before, after int64) int {
+	if after < before {
+		before = 0
+	}
+	return int(after - before)
 }
 
 // trafficSum is what was counted lately.
@@ -124,11 +107,12 @@ func (t *traffic) sum(now time.Time) trafficSum {
 	if oldest := now.Add(-trafficMinutes * time.Minute); !out.Since.IsZero() && out.Since.Before(oldest) {
 		out.Since = oldest
 	}
-	for name, heard := range t.ingests {
-		if now.Sub(heard) > trafficMinutes*time.Minute {
+	for name, said := range t.ingests {
+		if now.Sub(said.heard) > trafficMinutes*time.Minute {
 			delete(t.ingests, name)
+			continue
 		}
+		out.Ingests[name] = said.heard
 	}
-	maps.Copy(out.Ingests, t.ingests)
 	return out
 }

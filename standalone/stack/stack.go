@@ -142,10 +142,6 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 		return err
 	}
 	s.cleanup(stop)
-	if stop, err = connection.OnBatch(page.Batch); err != nil {
-		return err
-	}
-	s.cleanup(stop)
 	if stop, err = connection.OnProcess(page.Process); err != nil {
 		return err
 	}
@@ -163,7 +159,7 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 	}
 	s.services = []lifecycle.Service{
 		{Name: "NATS", Run: func(ctx context.Context) error { return nats.watch(ctx, s.front.Storing) }},
-		{Name: "introduction", Run: connection.Introduction(id, program.Instance(id), telemetry.Version())},
+		{Name: "introduction", Run: connection.Introduction(id, program.Instance(id), telemetry.Version(), s.front.Answered)},
 		{Name: "evaluator", Run: eval.Run},
 		{Name: "notifier", Run: notify.Run},
 		{Name: "web", Run: page.Run},

@@ -75,7 +75,7 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 	return lifecycle.Run(ctx, stopGrace+cfg.Linger(),
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
 		lifecycle.Service{Name: "streams", Run: ensureStreams(nats, cfg.Replicas, log)},
-		lifecycle.Service{Name: "introduction", Run: nats.Introduction("ingest", id, telemetry.Version())},
+		lifecycle.Service{Name: "introduction", Run: nats.Introduction("ingest", id, telemetry.Version(), service.Answered)},
 		lifecycle.Service{Name: "publisher", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
 			return server.RunBehindProxy(ctx, health, cfg.Linger(), service.Drain)

@@ -82,7 +82,7 @@ func serve(ctx context.Context, cfg notifier.ProcessConfig, log zerolog.Logger) 
 		Msg("starting")
 	return lifecycle.Run(ctx, stopGrace,
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
-		lifecycle.Service{Name: "introduction", Run: nats.Introduction("notifier", options.ID, telemetry.Version())},
+		lifecycle.Service{Name: "introduction", Run: nats.Introduction("notifier", options.ID, telemetry.Version(), nil)},
 		lifecycle.Service{Name: "tell", Run: tell},
 	)
 }

@@ -47,11 +47,6 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 		return fmt.Errorf("listen for events: %w", err)
 	}
 	defer unsubscribe()
-	deafen, err := nats.OnBatch(service.Batch)
-	if err != nil {
-		return fmt.Errorf("listen for batches: %w", err)
-	}
-	defer deafen()
 	forget, err := nats.OnProcess(service.Process)
 	if err != nil {
 		return fmt.Errorf("listen for processes: %w", err)
@@ -73,7 +68,7 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	return lifecycle.Run(ctx, stopGrace+cfg.Linger(),
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
 		lifecycle.Service{Name: "store", Run: func(ctx context.Context) error { return store.run(ctx, log) }},
-		lifecycle.Service{Name: "introduction", Run: nats.Introduction("web", id, telemetry.Version())},
+		lifecycle.Service{Name: "introduction", Run: nats.Introduction("web", id, telemetry.Version(), nil)},
 		lifecycle.Service{Name: "web", Run: service.Run},
 		lifecycle.Service{Name: "server", Run: func(ctx context.Context) error {
 			return server.RunBehindProxy(ctx, health, cfg.Linger(), nil)
