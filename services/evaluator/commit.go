@@ -10,13 +10,14 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// commitWhenDue commits at once when a state changed, and else as often as Pace says.
+// commitWhenDue commits at once when a state changed, and else when there is enough, or as often as Pace says.
 func (o *owner) commitWhenDue(ctx context.Context) error {
 	if !o.uncommitted() {
 		return nil
 	}
 	age := o.Now().Sub(o.committing)
-	dirty := o.fold.Dirty() > 0 && age >= o.Pace.Commit
+	rows := o.fold.Dirty()
+	dirty := rows > 0 && age >= o.Pace.Commit || rows >= o.Pace.Rows && o.Pace.Rows > 0
 	if o.fold.Changed() || dirty || age >= o.Pace.Idle {
 		return o.commit(ctx)
 	}

@@ -59,6 +59,7 @@ type Pace struct {
 	Renew     time.Duration
 	Acquire   time.Duration // between the attempts of a stand-by
 	Commit    time.Duration // at least this often, while nodes report
+	Rows      int           // of nodes, with which a commit does not wait for its time; 0 for no such number
 	Idle      time.Duration // at least this often, while none does
 	Verify    time.Duration // of no message, after which the position is verified
 	Stalled   time.Duration // of no message, after which people are told
@@ -78,6 +79,7 @@ var DefaultPace = Pace{
 	Renew:     time.Second,
 	Acquire:   500 * time.Millisecond,
 	Commit:    500 * time.Millisecond,
+	Rows:      500, // more would hold up the disk that heartbeats are synced to as well
 	Idle:      5 * time.Second,
 	Verify:    2 * time.Second,
 	Stalled:   30 * time.Second,

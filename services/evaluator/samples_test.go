@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -133,5 +134,35 @@ func TestSamplesKeepNobodyWaiting(t *testing.T) {
 			Must: "nobody waits for it: all heartbeats are folded and committed, within a minute", Rounds: 1,
 			Seen: fmt.Sprintf("%d messages committed within %v while the write hung", messages, time.Since(begun).Round(10*time.Millisecond)),
 		})
+	})
+}
+
+// Many nodes that report are not kept until a commit is due: one large commit would hold up the disk that heartbeats are
+// synced to as well.
+func TestManyRowsAreCommittedBeforeTheirTime(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, open func(t *testing.T) nodestore.Store) {
+		store, stream, pace := open(t), newMemoryStream(), fast
+		pace.Commit, pace.Idle, pace.Rows = time.Hour, time.Hour, 100
+		run(t, evaluator.Options{Stream: stream, Store: store, Pace: pace, Settings: node.Settings{Threshold: time.Minute, MaxNodes: 1000}})
+		stamp, seq := node.Stamp(time.Now().UnixNano()), uint64(0)
+		report := func(from, to int) {
+			seq++
+			m := node.Message{Seq: seq, Stamp: stamp + node.Stamp(seq)*node.Stamp(time.Millisecond)}
+			for i := from; i < to; i++ {
+				m.Heartbeats = append(m.Heartbeats, node.Heartbeat{NodeID: strconv.Itoa(i), Status: "UP"})
+			}
+			stream.add(m)
+		}
+		report(0, 120)
+		awaitCommitted(t, store, 1) // they joined, which is committed at once
+		report(0, 60)
+		for range 20 {
+			time.Sleep(time.Millisecond)
+			if _, p, err := store.Committed(t.Context(), 0); err != nil || p.Seq != 1 {
+				t.Fatalf("60 rows are committed at %v, %v", p, err)
+			}
+		}
+		report(60, 120)
+		awaitCommitted(t, store, 3)
 	})
 }
