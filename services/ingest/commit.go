@@ -181,13 +181,25 @@ func (c *committer) work() {
 			return
 		}
 		crashpoint.Here("ingest.sealed")
-		err := c.send(limit, batch)
-		c.mu.Lock()
-		for _, s := range batch {
-			c.end(s, err)
+		c.endAll(batch, c.send(limit, batch))
+	}
+}
+
+// endAll answers a message's submissions. It wakes their callers without the lock, which they and all others want.
+func (c *committer) endAll(batch []*submission, err error) {
+	c.mu.Lock()
+	c.sealed = nil
+	waiting := batch[:0]
+	for _, s := range batch {
+		if !s.ended {
+			s.ended = true
+			waiting = append(waiting, s)
 		}
-		c.sealed = nil
-		c.mu.Unlock()
+	}
+	c.waiting -= len(waiting)
+	c.mu.Unlock()
+	for _, s := range waiting {
+		s.done <- err
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
@@ -26,14 +27,22 @@ func invalid(format string, args ...any) error {
 // maxWordBytes bounds the short texts that contract sets no limit for: status, boot_id, and the agent's.
 const maxWordBytes = 64
 
+// maxKnown is how many members a heartbeat of a current agent has at most.
+const maxKnown = 16
+
+// rooms are for the members of one object each: they are kept, since each request would need two.
+var rooms = sync.Pool{New: func() any { return new([maxKnown]member) }}
+
 // maxUnixMs is the end of the year 2261: later times do not fit into nanoseconds.
 const maxUnixMs = 9_214_646_399_000
 
 // Decode reads the body of one heartbeat request. Its texts are clean (see plain.Line) and within the limits of contract.
 // peer stands in for an ip that is no address; the zero Addr leaves it empty. Every error is an *InvalidError.
 func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
-	f, err := parse(body)
-	if err != nil {
+	room := rooms.Get().(*[maxKnown]member)
+	defer rooms.Put(room)
+	f := fields{raw: room[:0]}
+	if err := f.parse(body); err != nil {
 		return contract.Heartbeat{}, err
 	}
 	h := contract.Heartbeat{
@@ -47,9 +56,9 @@ func Decode(body []byte, peer netip.Addr) (contract.Heartbeat, error) {
 		BootID:      f.text("boot_id", maxWordBytes),
 		Seq:         f.integer("seq"),
 		Agent:       f.agent(),
-		Metrics:     object(f.raw.get("metrics")),
-		Workload:    object(f.raw.get("workload")),
-		Annotations: annotations(f.raw.get("annotations")),
+		Metrics:     object(f.raw.get("metrics").raw),
+		Workload:    object(f.raw.get("workload").raw),
+		Annotations: annotations(f.raw.get("annotations").raw),
 	}
 	if f.err != nil {
 		return contract.Heartbeat{}, f.err
@@ -71,7 +80,7 @@ func (f *fields) fail(name, must string) {
 }
 
 // parse splits a body into its members.
-func parse(body []byte) (*fields, error) {
+func (f *fields) parse(body []byte) error {
 	// Windows tools like to begin a text with a byte order mark.
 	text := bytes.TrimPrefix(body, []byte("\uFEFF"))
 	skipped := len(body) - len(text)
@@ -80,21 +89,22 @@ func parse(body []byte) (*fields, error) {
 		text = fromLatin1(text)
 	}
 	text = bytes.TrimRight(text, " \t\r\n")
-	raw, err := split(text)
+	raw, err := split(f.raw, text, string(text))
+	if f.raw = raw; err == nil && raw != nil {
+		return nil
+	}
 	var syntax *json.SyntaxError
 	switch {
 	case len(text) == 0:
-		return nil, invalid("the body is empty: it must be a JSON object")
+		return invalid("the body is empty: it must be a JSON object")
 	case errors.As(err, &syntax):
 		at := int(syntax.Offset)
 		if latin1 {
 			at = utf8.RuneCount(text[:min(at, len(text))])
 		}
-		return nil, invalid(`invalid JSON at byte %d: %v (a " or \ inside a value must be escaped)`, skipped+at, syntax)
-	case err != nil || raw == nil:
-		return nil, invalid("the body must be a JSON object")
+		return invalid(`invalid JSON at byte %d: %v (a " or \ inside a value must be escaped)`, skipped+at, syntax)
 	}
-	return &fields{raw: raw}, nil
+	return invalid("the body must be a JSON object")
 }
 
 // fromLatin1 turns bytes of ISO-8859-1, which PowerShell 5.1 sends, into UTF-8.
@@ -115,14 +125,14 @@ func isNumber(raw json.RawMessage) bool {
 
 // word is a text or a number, which is taken as text, as it came.
 func (f *fields) word(name string) string {
-	raw := f.raw.get(name)
+	m := f.raw.get(name)
 	switch {
-	case isNull(raw):
+	case isNull(m.raw):
 		return ""
-	case isNumber(raw):
-		return string(raw)
+	case isNumber(m.raw):
+		return m.text
 	}
-	s, ok := unquote(raw)
+	s, ok := m.unquote()
 	if !ok {
 		f.fail(name, "a string")
 	}
@@ -149,9 +159,9 @@ func (f *fields) nodeID() string {
 
 // ip is never wrong: an agent may send whatever a look-up service answered, a page of HTML included.
 func (f *fields) ip(peer netip.Addr) string {
-	raw := f.raw.get("ip")
-	s, ok := unquote(raw)
-	if isNull(raw) || ok && strings.TrimSpace(s) == "" {
+	m := f.raw.get("ip")
+	s, ok := m.unquote()
+	if isNull(m.raw) || ok && strings.TrimSpace(s) == "" {
 		return ""
 	}
 	a, err := netip.ParseAddr(strings.TrimSpace(s))
@@ -166,24 +176,24 @@ func (f *fields) ip(peer netip.Addr) string {
 
 // meta of any type is accepted: what is not a string is shown as the JSON it is.
 func (f *fields) meta() string {
-	raw := f.raw.get("meta")
-	if isNull(raw) {
+	m := f.raw.get("meta")
+	if isNull(m.raw) {
 		return ""
 	}
-	s, ok := unquote(raw)
+	s, ok := m.unquote()
 	if !ok {
-		s = string(compact(raw))
+		s = string(compact(m.raw))
 	}
 	return plain.Line(s, contract.MaxMetaBytes)
 }
 
 func (f *fields) seconds(name string) float64 {
-	raw := f.raw.get(name)
-	if isNull(raw) {
+	m := f.raw.get(name)
+	if isNull(m.raw) {
 		return 0
 	}
-	v, err := strconv.ParseFloat(string(raw), 64)
-	if err != nil || !isNumber(raw) {
+	v, err := strconv.ParseFloat(m.text, 64)
+	if err != nil || !isNumber(m.raw) {
 		f.fail(name, "a number of seconds")
 		return 0
 	}
@@ -191,12 +201,12 @@ func (f *fields) seconds(name string) float64 {
 }
 
 func (f *fields) integer(name string) int64 {
-	raw := f.raw.get(name)
-	if isNull(raw) {
+	m := f.raw.get(name)
+	if isNull(m.raw) {
 		return 0
 	}
-	v, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || !isNumber(raw) {
+	v, err := strconv.ParseInt(m.text, 10, 64)
+	if err != nil || !isNumber(m.raw) {
 		f.fail(name, "a whole number")
 		return 0
 	}
@@ -205,8 +215,11 @@ func (f *fields) integer(name string) int64 {
 
 // annotations keeps those that can be read: they are shown, never judged, and no heartbeat is lost over them.
 func annotations(raw json.RawMessage) []contract.Annotation {
+	if len(raw) == 0 {
+		return nil
+	}
 	var all []json.RawMessage
-	if len(raw) == 0 || json.Unmarshal(raw, &all) != nil {
+	if json.Unmarshal(raw, &all) != nil {
 		return nil
 	}
 	var out []contract.Annotation
@@ -214,7 +227,7 @@ func annotations(raw json.RawMessage) []contract.Annotation {
 		if len(out) == contract.MaxAnnotations {
 			break
 		}
-		raw, err := split(one)
+		raw, err := split(nil, one, string(one))
 		if err != nil {
 			continue
 		}
@@ -233,11 +246,13 @@ func annotations(raw json.RawMessage) []contract.Annotation {
 }
 
 func (f *fields) agent() contract.Agent {
-	raw := f.raw.get("agent")
-	if isNull(raw) {
+	said := f.raw.get("agent")
+	if isNull(said.raw) {
 		return contract.Agent{}
 	}
-	m, err := split(raw)
+	room := rooms.Get().(*[maxKnown]member)
+	defer rooms.Put(room)
+	m, err := split(room[:0], said.raw, said.text)
 	if err != nil {
 		f.fail("agent", "an object")
 		return contract.Agent{}

@@ -16,19 +16,20 @@ import (
 type member struct {
 	name []byte // without quotes
 	raw  json.RawMessage
+	text string // the same as raw, but a part of what was read: no field needs memory of its own
 }
 
 // members are those of one object in their order.
 type members []member
 
-// get returns the last of that name, as other readers of JSON do; nil for none.
-func (m members) get(name string) json.RawMessage {
+// get returns the last of that name, as other readers of JSON do; one without raw for none.
+func (m members) get(name string) member {
 	for _, one := range slices.Backward(m) {
 		if string(one.name) == name {
-			return one.raw
+			return one
 		}
 	}
-	return nil
+	return member{}
 }
 
 // lenient takes names twice, as encoding/json does.
@@ -42,14 +43,15 @@ type scanner struct {
 	decoder jsontext.Decoder
 }
 
-// split returns the members of an object without looking into them more than to see that they are JSON. They are
-// parts of text. Its errors are those of encoding/json, nil members without one mean null.
-func split(text []byte) (members, error) {
+// split appends the members of an object to m, which may be nil, without looking into them more than to see that they are
+// JSON. They are parts of text, and of whole, which is the same. Its errors are those of encoding/json, nil members without
+// one mean null.
+func split(m members, text []byte, whole string) (members, error) {
 	s := scanners.Get().(*scanner)
 	defer scanners.Put(s)
 	s.in.Reset(text)
 	s.decoder.Reset(&s.in, lenient)
-	if m, err := s.object(text); err == nil {
+	if m, err := s.object(m, text, whole); err == nil {
 		return m, nil
 	}
 	// encoding/json is slower, knows what to say of errors, and takes halves of surrogate pairs.
@@ -59,7 +61,7 @@ func split(text []byte) (members, error) {
 // errSlowly leaves an object to encoding/json.
 var errSlowly = errors.New("not read here")
 
-func (s *scanner) object(text []byte) (members, error) {
+func (s *scanner) object(m members, text []byte, whole string) (members, error) {
 	d := &s.decoder
 	if d.PeekKind() != '{' {
 		return nil, errSlowly
@@ -67,7 +69,9 @@ func (s *scanner) object(text []byte) (members, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
-	m := make(members, 0, 12)
+	if m == nil {
+		m = members{} // nil means null
+	}
 	for d.PeekKind() != '}' {
 		name, err := d.ReadValue()
 		if err != nil || name.Kind() != '"' || bytes.IndexByte(name, '\\') >= 0 {
@@ -80,7 +84,8 @@ func (s *scanner) object(text []byte) (members, error) {
 			return nil, err
 		}
 		end = d.InputOffset()
-		m = append(m, member{name, json.RawMessage(text[end-int64(len(raw)) : end])})
+		begin := end - int64(len(raw))
+		m = append(m, member{name, text[begin:end], whole[begin:end]})
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
@@ -98,18 +103,19 @@ func slowly(text []byte) (members, error) {
 	}
 	m := make(members, 0, len(raw))
 	for name, value := range raw {
-		m = append(m, member{[]byte(name), value})
+		m = append(m, member{[]byte(name), value, string(value)})
 	}
 	return m, nil
 }
 
-// unquote is the text of a JSON string. ok is false for anything else.
-func unquote(raw json.RawMessage) (s string, ok bool) {
-	if len(raw) < 2 || raw[0] != '"' {
+// unquote is the text of a JSON string, which is valid UTF-8. ok is false for anything else.
+func (m member) unquote() (s string, ok bool) {
+	if len(m.text) < 2 || m.text[0] != '"' {
 		return "", false
 	}
-	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
-		return strings.ToValidUTF8(string(inner), "\uFFFD"), true
+	if inner := m.text[1 : len(m.text)-1]; strings.IndexByte(inner, '\\') < 0 {
+		return inner, true
 	}
-	return s, json.Unmarshal(raw, &s) == nil
+	var text string // not s, which would take memory each time
+	return text, json.Unmarshal(m.raw, &text) == nil
 }

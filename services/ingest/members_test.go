@@ -25,7 +25,7 @@ func FuzzSplit(f *testing.F) {
 		}
 		var want map[string]json.RawMessage
 		wantErr := json.Unmarshal(text, &want)
-		got, err := split(text)
+		got, err := split(nil, text, string(text))
 		if (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
 			t.Fatalf("%q: %v, want %v", text, err, wantErr)
 		}
@@ -36,8 +36,8 @@ func FuzzSplit(f *testing.F) {
 			t.Fatalf("%q: %v, want %v", text, got, want)
 		}
 		for name, raw := range want {
-			if !bytes.Equal(got.get(name), raw) {
-				t.Errorf("%q: %q is %s, want %s", text, name, got.get(name), raw)
+			if !bytes.Equal(got.get(name).raw, raw) {
+				t.Errorf("%q: %q is %s, want %s", text, name, got.get(name).raw, raw)
 			}
 		}
 		for _, m := range got {
@@ -73,7 +73,7 @@ func FuzzEncode(f *testing.F) {
 func TestAHeartbeatCostsFewAllocations(t *testing.T) {
 	body := []byte(current)
 	var h contract.Heartbeat
-	if got := testing.AllocsPerRun(100, func() { h, _ = Decode(body, neighbour) }); got > 26 {
+	if got := testing.AllocsPerRun(100, func() { h, _ = Decode(body, neighbour) }); got > 6 { // 3, and more where the race detector empties pools
 		t.Errorf("decoding allocates %v times", got)
 	}
 	kept, _ := encode(nil, h)
