@@ -83,7 +83,7 @@ const maxCommitLimit = 10 * time.Minute
 // commitLimit is how long a commit may take at first: one message may make every node lost, and it is one commit.
 func (o *owner) commitLimit(c node.Changes) time.Duration {
 	const row = 200 * time.Microsecond
-	return o.Pace.CallLimit + time.Duration(len(c.Nodes)+len(c.Events)+len(c.Removed))*row
+	return o.Pace.CallLimit + time.Duration(c.Len()+len(c.Events))*row
 }
 
 func (o *owner) tryCommit(ctx context.Context, changes node.Changes, limit time.Duration) error {

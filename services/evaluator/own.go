@@ -100,14 +100,12 @@ func (o *owner) release(ctx context.Context) {
 
 // run loads the fold and follows the stream, looking for it anew whenever the reader ended.
 func (o *owner) run(ctx context.Context) error {
-	snapshot, err := o.load(ctx)
-	if err != nil {
+	if err := o.load(ctx); err != nil {
 		return err
 	}
 	crashpoint.Here("evaluator.loaded")
 	o.databaseWorks(callCommit, callRecord) // whatever failed in an earlier term
-	o.fold = node.New(o.Partition, snapshot)
-	o.committed = snapshot.Clock.Position
+	o.committed = o.fold.Position()
 	o.looked, o.committing, o.silence = o.Now(), o.Now(), o.alone.silence
 	o.metrics.owns(o.lease.Term, o.fold)
 	for ctx.Err() == nil {
@@ -129,14 +127,17 @@ func (o *owner) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (o *owner) load(ctx context.Context) (node.Snapshot, error) {
+// load makes the fold as it is committed.
+func (o *owner) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a million nodes
 	defer cancel()
-	s, err := o.Store.Load(ctx, o.lease)
+	nodes := node.NewLoading()
+	s, err := o.Store.Load(ctx, o.lease, nodes.Add)
 	if err != nil {
-		return s, fmt.Errorf("load the fold: %w", err)
+		return fmt.Errorf("load the fold: %w", err)
 	}
-	return s, nil
+	o.fold = nodes.Fold(o.Partition, s)
+	return nil
 }
 
 // session finds the position in the stream and follows it from there.

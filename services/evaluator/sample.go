@@ -13,30 +13,26 @@ import (
 // sampler stores what agents measure, one sample for each node in each slot, for charts. Nothing is decided by samples,
 // so they are stored beside the commits: nothing waits for them, and what cannot be stored in time is dropped.
 type sampler struct {
-	due   map[string]node.Stamp // by node, when it is to be sampled next
-	queue chan []node.Node      // that were heard in a slot of which they have no sample yet
+	queue chan []node.Heard // that were heard in a slot of which they have no sample yet
 }
 
-func newSampler() sampler {
-	return sampler{due: make(map[string]node.Stamp), queue: make(chan []node.Node, 64)}
-}
+func newSampler() sampler { return sampler{queue: make(chan []node.Heard, 64)} }
 
-// take chooses from the changes of a commit. A node is taken at its first heartbeat in a slot, and whatever slot that
-// is when the clock that stamps stepped back.
-func (s *sampler) take(c node.Changes) (some []node.Node) {
-	const slot = node.Stamp(nodestore.SampleEvery)
-	for _, id := range c.Removed {
-		delete(s.due, id)
+// firstInSlot chooses from the changes of a commit. A node is taken at its first heartbeat in a slot, whatever slot that is
+// when the clock that stamps stepped back, and at the first one that the fold folds of it: what the evaluator before did
+// not store in time is stored then.
+func firstInSlot(c node.Changes) (some []node.Heard) {
+	add := func(h node.Heard) {
+		if h.Before == 0 || nodestore.SampleSlot(h.ID, h.Heard) != nodestore.SampleSlot(h.ID, h.Before) {
+			some = append(some, h)
+		}
+	}
+	for _, h := range c.Heard {
+		add(h)
 	}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		due, known := s.due[n.ID]
-		if known && n.Heard < due && n.Heard >= due-slot {
-			continue
-		}
-		shift := node.Stamp(nodestore.SampleShift(n.ID))
-		s.due[n.ID] = (node.Stamp(nodestore.SampleSlot(n.ID, n.Heard))+1)*slot - shift
-		some = append(some, *n)
+		add(node.Heard{ID: n.ID, Heard: n.Heard, Metrics: n.Metrics, Workload: n.Workload, Before: c.Before[n.ID]})
 	}
 	return some
 }
@@ -46,7 +42,7 @@ func (o *owner) sample(c node.Changes) {
 	if o.SamplesDays <= 0 {
 		return
 	}
-	some := o.samples.take(c)
+	some := firstInSlot(c)
 	if len(some) == 0 {
 		return
 	}
@@ -78,7 +74,7 @@ func (o *owner) storeSamples(ctx context.Context) {
 	}
 }
 
-func samplesOf(samples []nodestore.Sample, nodes []node.Node) []nodestore.Sample {
+func samplesOf(samples []nodestore.Sample, nodes []node.Heard) []nodestore.Sample {
 	for i := range nodes {
 		if s, ok := sampleOf(&nodes[i]); ok {
 			samples = append(samples, s)
@@ -103,7 +99,7 @@ func (o *owner) addSamples(ctx context.Context, samples []nodestore.Sample) {
 
 // sampleOf reads what a node's agent sent. What is not of the shape that agents of this project send is left out. It is
 // false when there is nothing to keep.
-func sampleOf(n *node.Node) (s nodestore.Sample, ok bool) {
+func sampleOf(n *node.Heard) (s nodestore.Sample, ok bool) {
 	m, w := decoded[contract.Metrics](n.Metrics), decoded[contract.Workload](n.Workload)
 	s = nodestore.Sample{NodeID: n.ID, At: n.Heard, Memory: share(m.MemUsedBytes, m.MemTotalBytes)}
 	if w.Round > 0 {

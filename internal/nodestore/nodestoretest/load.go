@@ -1,0 +1,29 @@
+package nodestoretest
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+)
+
+// Load returns the fold as committed with its nodes, by id.
+func Load(ctx context.Context, s nodestore.Writer, l nodestore.Lease) (node.Snapshot, error) {
+	var nodes []node.Node
+	snapshot, err := s.Load(ctx, l, func(n *node.Node) { nodes = append(nodes, *n) })
+	slices.SortFunc(nodes, func(a, b node.Node) int { return strings.Compare(a.ID, b.ID) })
+	snapshot.Nodes = nodes
+	return snapshot, err
+}
+
+// loadable are the nodes as Load knows them.
+func loadable(nodes ...node.Node) []node.Node {
+	out := slices.Clone(nodes)
+	for i := range out {
+		n := &out[i]
+		n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload = "", "", "", "", ""
+	}
+	return out
+}
