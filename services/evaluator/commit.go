@@ -16,7 +16,8 @@ func (o *owner) commitWhenDue(ctx context.Context) error {
 		return nil
 	}
 	age := o.Now().Sub(o.committing)
-	dirty := o.fold.Dirty() > 0 && age >= o.Pace.Commit
+	waiting := o.fold.Dirty()
+	dirty := waiting > 0 && age >= o.Pace.Commit || waiting >= maxDirty
 	if o.fold.Changed() || dirty || age >= o.Pace.Idle {
 		return o.commit(ctx)
 	}

@@ -34,8 +34,12 @@ type owner struct {
 // errVerify ends following the stream, to look whether it is still the same one.
 var errVerify = errors.New("no message for a while")
 
-// maxDrain bounds how many messages one commit may hold.
-const maxDrain = 512
+// What one commit may hold: so many messages, and no more of them once so many nodes wait for it. When an evaluator is
+// behind, a message is of hundreds of nodes, and each takes two kilobytes on its way to the database.
+const (
+	maxDrain = 512
+	maxDirty = 10_000
+)
 
 // own folds until ctx ends, the lease is lost or a message cannot be understood.
 func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
@@ -222,7 +226,7 @@ func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
 		if err := o.apply(m); err != nil {
 			return errors.Join(o.commit(ctx), err)
 		}
-		if folded == maxDrain {
+		if folded == maxDrain || o.fold.Dirty() >= maxDirty {
 			break // before another is taken: it would be lost
 		}
 		next, ok := poll(r)

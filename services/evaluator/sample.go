@@ -53,48 +53,59 @@ func (o *owner) sample(c node.Changes) {
 	}
 }
 
+// samplesAtOnce are stored in one transaction: in SQLite a commit has to wait meanwhile.
+const samplesAtOnce = 500
+
 // storeSamples stores what is handed over, until ctx ends. It waits in between, so that not every commit is followed by
-// a second transaction. Whoever folds next takes all nodes anew: what was not stored by then is stored late.
+// a second transaction; but not where a commit brings as many as one takes, or they would fill the memory. Whoever folds
+// next takes all nodes anew: what was not stored by then is stored late.
 func (o *owner) storeSamples(ctx context.Context) {
 	for {
+		var some []node.Heard
 		select {
-		case nodes := <-o.samples.queue:
-			o.addSamples(ctx, samplesOf(nil, nodes))
+		case some = <-o.samples.queue:
+			o.addSamples(ctx, some)
 		case <-ctx.Done():
 			return
+		}
+		if len(some) >= samplesAtOnce {
+			continue
 		}
 		if !sleep(ctx, o.Pace.Samples) {
 			return
 		}
-		var samples []nodestore.Sample
+		var waiting []node.Heard
 		for range len(o.samples.queue) {
-			samples = samplesOf(samples, <-o.samples.queue)
+			waiting = append(waiting, <-o.samples.queue...)
 		}
-		o.addSamples(ctx, samples)
+		o.addSamples(ctx, waiting)
 	}
 }
 
-func samplesOf(samples []nodestore.Sample, nodes []node.Heard) []nodestore.Sample {
-	for i := range nodes {
-		if s, ok := sampleOf(&nodes[i]); ok {
+func (o *owner) addSamples(ctx context.Context, of []node.Heard) {
+	for some := range slices.Chunk(of, samplesAtOnce) {
+		samples := samplesOf(some)
+		if len(samples) == 0 {
+			continue
+		}
+		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+		err := o.Store.AddSamples(call, samples)
+		cancel()
+		if err != nil {
+			o.metrics.samplesDropped.Add(float64(len(samples)))
+			continue
+		}
+		o.metrics.samples.Add(float64(len(samples)))
+	}
+}
+
+func samplesOf(heard []node.Heard) (samples []nodestore.Sample) {
+	for i := range heard {
+		if s, ok := sampleOf(&heard[i]); ok {
 			samples = append(samples, s)
 		}
 	}
 	return samples
-}
-
-// addSamples stores some at a time, since in SQLite a commit has to wait meanwhile.
-func (o *owner) addSamples(ctx context.Context, samples []nodestore.Sample) {
-	for some := range slices.Chunk(samples, 500) {
-		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
-		err := o.Store.AddSamples(call, some)
-		cancel()
-		if err != nil {
-			o.metrics.samplesDropped.Add(float64(len(some)))
-			continue
-		}
-		o.metrics.samples.Add(float64(len(some)))
-	}
 }
 
 // sampleOf reads what a node's agent sent. What is not of the shape that agents of this project send is left out. It is
