@@ -111,7 +111,7 @@ func (f *Fold) Take() Changes {
 	for i := range p.changes {
 		if r := p.changes[i].node; r != nil {
 			r.change = 0
-			c.add(&p.changes[i])
+			c.add(&p.changes[i], &f.nodes)
 		}
 	}
 	slices.SortFunc(c.Nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
@@ -124,10 +124,10 @@ func (f *Fold) Take() Changes {
 	return c
 }
 
-func (c *Changes) add(x *change) {
+func (c *Changes) add(x *change, nodes *table) {
 	switch r := x.node; {
 	case x.joins || x.heard && x.news:
-		n := r.node()
+		n := nodes.node(r)
 		n.Metrics, n.Workload = x.metrics, x.workload
 		n.AgentVersion, n.OS, n.Arch = x.agent.version, x.agent.os, x.agent.arch
 		c.Nodes = append(c.Nodes, n)
@@ -136,10 +136,10 @@ func (c *Changes) add(x *change) {
 		}
 	case x.heard:
 		c.Heard = append(c.Heard, Heard{
-			ID: r.id(), Heard: r.heard, HeardW: r.heardW, Seq: r.seq,
+			ID: nodes.text(r, textID), Heard: r.heard, HeardW: r.heardW, Seq: r.seq,
 			Metrics: x.metrics, Workload: x.workload, Before: x.before,
 		})
 	default:
-		c.Judged = append(c.Judged, r.node())
+		c.Judged = append(c.Judged, nodes.node(r))
 	}
 }

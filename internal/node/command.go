@@ -53,7 +53,7 @@ func (f *Fold) command(c *Command) {
 	case c.Delete:
 		f.remove(n, c.By)
 	case c.Name != nil:
-		n.set(textName, *c.Name)
+		f.nodes.set(n, textName, *c.Name)
 		f.touch(n)
 	case c.Threshold != nil && CheckThreshold(*c.Threshold, f.clock.Settings) == nil:
 		n.threshold = *c.Threshold
@@ -78,13 +78,13 @@ func (f *Fold) remove(n *record, by string) {
 	e := f.event(n, Deleted)
 	e.From, e.By, e.Quiet = n.State(), by, true
 	f.emit(e)
-	if n.undecided() {
+	if f.undecided(n) {
 		f.deaf--
 	}
 	f.counts[n.State()]--
 	f.disarm(n)
 	f.pending.drop(n)
-	f.pending.removed[n.id()] = struct{}{}
-	f.bury(n.id(), f.clock.Position.Stamp)
+	f.pending.removed[e.NodeID] = struct{}{}
+	f.bury(e.NodeID, f.clock.Position.Stamp)
 	f.nodes.remove(n)
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"container/heap"
 	"slices"
@@ -67,7 +68,7 @@ func (f *Fold) takeDue() []*record {
 		out = append(out, n)
 	}
 	slices.SortFunc(out, func(a, b *record) int {
-		return cmp.Or(cmp.Compare(a.due, b.due), cmp.Compare(a.id(), b.id()))
+		return cmp.Or(cmp.Compare(a.due, b.due), bytes.Compare(f.nodes.texts.get(a.texts, textID), f.nodes.texts.get(b.texts, textID)))
 	})
 	return out
 }
@@ -133,7 +134,7 @@ func (h *dueHeap) Pop() any {
 // arm makes sure that the node's deadline is found. A deadline that moved away is left where it was: takeDue
 // puts it right when it comes up, so a heartbeat costs nothing here.
 func (f *Fold) arm(n *record) {
-	if n.State() == Lost && (!n.undecided() || f.clock.Deaf) {
+	if n.State() == Lost && (!f.undecided(n) || f.clock.Deaf) {
 		f.disarm(n)
 		return
 	}

@@ -30,7 +30,7 @@ type Loading struct{ nodes table }
 func NewLoading() *Loading { return &Loading{nodes: newTable()} }
 
 // Add adds a node. What agents tell for people alone (AgentVersion, OS, Arch, Metrics, Workload) is of no account.
-func (l *Loading) Add(n *Node) { l.nodes.add(newRecord(n)) }
+func (l *Loading) Add(n *Node) { l.nodes.add(n) }
 
 // Fold continues the fold of a partition from its snapshot and the nodes that were added. The Loading is used up.
 func (l *Loading) Fold(partition int, s Snapshot) *Fold {
@@ -51,11 +51,11 @@ func (l *Loading) Fold(partition int, s Snapshot) *Fold {
 		}
 	}
 	for i := range s.Nodes {
-		f.nodes.add(newRecord(&s.Nodes[i]))
+		f.nodes.add(&s.Nodes[i])
 	}
 	for n := range f.nodes.all() {
 		f.counts[n.State()]++
-		if n.undecided() {
+		if f.undecided(n) {
 			f.deaf++
 		}
 		f.arm(n)

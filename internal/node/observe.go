@@ -15,7 +15,7 @@ func (f *Fold) observe(h *Heartbeat) {
 		f.join(h)
 		return
 	}
-	if older(n, h) && f.overtaken(n, h) {
+	if f.older(n, h) && f.overtaken(n, h) {
 		return
 	}
 	f.follow(n, h)
@@ -52,7 +52,7 @@ func (f *Fold) join(h *Heartbeat) {
 
 // add keeps a new node.
 func (f *Fold) add(n *Node) *record {
-	r := f.nodes.add(newRecord(n))
+	r := f.nodes.add(n)
 	f.counts[n.State]++
 	f.pending.of(r).joins = true
 	return r
@@ -70,8 +70,8 @@ func (f *Fold) annotate(h *Heartbeat) {
 }
 
 // older reports whether h was sent before the last heartbeat of the same boot.
-func older(n *record, h *Heartbeat) bool {
-	return h.BootID != "" && h.Seq < n.seq && h.BootID == n.boot()
+func (f *Fold) older(n *record, h *Heartbeat) bool {
+	return h.BootID != "" && h.Seq < n.seq && f.nodes.is(n, textBoot, h.BootID)
 }
 
 // update takes over all that a heartbeat says, but for the state.
@@ -81,10 +81,10 @@ func (f *Fold) update(n *record, h *Heartbeat) {
 	number := f.agents.number(said, n.agent)
 	news := number == noAgent || number != n.agent || interval(h) != n.interval
 	if h.IP != "" {
-		news = n.set(textIP, h.IP) || news
+		news = f.nodes.set(n, textIP, h.IP) || news
 	}
-	news = n.set(textMeta, h.Meta) || news
-	news = n.set(textBoot, h.BootID) || news
+	news = f.nodes.set(n, textMeta, h.Meta) || news
+	news = f.nodes.set(n, textBoot, h.BootID) || news
 	if news {
 		f.touch(n)
 	}
@@ -128,8 +128,8 @@ func metaReason(meta string) string {
 
 // enter puts a node into a state and records the transition, if it is one.
 func (f *Fold) enter(n *record, to State, reason, evidence string) {
-	from, was, undecided := n.State(), n.texts.get(textReason), n.undecided()
-	if news := n.set(textReason, reason); n.set(textEvidence, evidence) || news {
+	from, was, undecided := n.State(), f.nodes.text(n, textReason), f.undecided(n)
+	if news := f.nodes.set(n, textReason, reason); f.nodes.set(n, textEvidence, evidence) || news {
 		f.touch(n)
 	}
 	// A node that is lost without having been told becomes lost once more, with a reason of its own.
@@ -160,11 +160,16 @@ func (f *Fold) enter(n *record, to State, reason, evidence string) {
 	if to != from {
 		n.state, n.since = codeOf(to), at
 	}
-	if n.undecided() {
+	if f.undecided(n) {
 		f.deaf++
 	}
 	f.touch(n)
 	f.emit(e)
+}
+
+// undecided reports whether the node is lost with reason deaf: neither told nor forgiven yet.
+func (f *Fold) undecided(n *record) bool {
+	return n.State() == Lost && f.nodes.is(n, textReason, ReasonDeaf)
 }
 
 // quiet reports whether people know already, or should not hear of it one by one: the state they were told last,
@@ -178,7 +183,7 @@ func quiet(told, to State, reason string) bool {
 
 // event fills in what all events about a node say.
 func (f *Fold) event(n *record, k Kind) Event {
-	t := n.texts.unpack()
+	t := f.nodes.texts.all(n.texts)
 	return Event{
 		Kind: k, NodeID: t[textID], Name: t[textName], IP: t[textIP], Meta: t[textMeta],
 		Reason: t[textReason], Evidence: t[textEvidence], At: f.clock.Position.Stamp,

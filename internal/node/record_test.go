@@ -16,27 +16,34 @@ func FuzzTexts(f *testing.F) {
 	f.Add("node-1", "boot", "192.0.2.1", "rack 7", 3)
 	f.Add("", "", "", "", 0)
 	f.Add(strings.Repeat("x", 127), strings.Repeat("y", 128), strings.Repeat("z", 16384), "\x00\xff", 200)
+	f.Add(strings.Repeat("x", slabSize), "", strings.Repeat("z", 2*slabSize), "", 1)
 	f.Fuzz(func(t *testing.T, a, b, c, d string, size int) {
-		all := [textCount]string{a, b, c, d, d + a, strings.Repeat(b, min(max(size, 0), 300)), c + c, a}
-		r := record{texts: pack(&all)}
+		all := allTexts{a, b, c, d, d + a, strings.Repeat(b, min(max(size, 0), 300)), c + c, a}
+		table := newTable()
+		other := table.add(&Node{ID: "other", Meta: d})
+		n := joint(&record{}, all)
+		r := table.add(&n)
 		check := func() {
 			t.Helper()
 			for i := range all {
-				if r.texts.get(i) != all[i] {
-					t.Fatalf("text %d is %q, want %q", i, r.texts.get(i), all[i])
+				if table.text(r, i) != all[i] || !table.is(r, i, all[i]) {
+					t.Fatalf("text %d is %q, want %q", i, table.text(r, i), all[i])
 				}
 			}
-			if r.texts.unpack() != all {
-				t.Fatalf("%q unpacked, want %q", r.texts.unpack(), all)
+			if got := table.texts.all(r.texts); got != all || table.text(other, textMeta) != d {
+				t.Fatalf("the texts are %q, want %q", got, all)
 			}
 		}
 		check()
 		for i := range all {
-			if r.set(i, all[i]) {
+			if table.set(r, i, all[i]) {
 				t.Fatalf("setting text %d to what it is changed it", i)
 			}
+			if i == textID {
+				continue
+			}
 			all[i] += "."
-			if !r.set(i, all[i]) {
+			if !table.set(r, i, all[i]) {
 				t.Fatalf("setting text %d changed nothing", i)
 			}
 			check()
@@ -44,24 +51,28 @@ func FuzzTexts(f *testing.F) {
 	})
 }
 
-// The table holds what a map would, while it grows and its room is used again.
+// The table holds what a map would, while it grows, its room is used again, and texts change and are moved together.
 func TestTable(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	table, want := newTable(), map[string]int64{}
-	for step := range 60_000 {
+	table, want := newTable(), map[string]string{}
+	for step := range 120_000 {
 		id := fmt.Sprint("node-", rng.IntN(6000))
 		r := table.find(id)
-		if seq, ok := want[id]; ok != (r != nil) || ok && r.seq != seq {
-			t.Fatalf("step %d: %s is %v, want %d, %v", step, id, r, seq, ok)
+		if meta, ok := want[id]; ok != (r != nil) || ok && table.text(r, textMeta) != meta {
+			t.Fatalf("step %d: %s is %v, want %q, %v", step, id, r, meta, ok)
 		}
+		text := strings.Repeat(fmt.Sprint(step), rng.IntN(30))
 		switch {
 		case r == nil:
-			r = table.add(newRecord(&Node{ID: id, Seq: int64(step)}))
-			want[id] = int64(step)
-		case rng.IntN(3) == 0 || step%20_000 > 15_000: // at times many go
+			r = table.add(&Node{ID: id, Meta: text, Seq: int64(step)})
+			want[id] = text
+		case rng.IntN(9) == 0 || step%20_000 > 15_000: // at times many go
 			table.remove(r)
 			delete(want, id)
 			continue
+		default:
+			table.set(r, textMeta, text)
+			want[id] = text
 		}
 		if table.at(r.self) != r {
 			t.Fatalf("step %d: record %d is not where it says", step, r.self)
@@ -69,13 +80,42 @@ func TestTable(t *testing.T) {
 	}
 	seen := 0
 	for r := range table.all() {
-		if seq, ok := want[r.id()]; !ok || r.seq != seq {
-			t.Errorf("%s is in the table with %d, want %d, %v", r.id(), r.seq, seq, ok)
+		if meta, ok := want[table.text(r, textID)]; !ok || table.text(r, textMeta) != meta {
+			t.Errorf("%+v is in the table, want %q, %v", table.node(r), meta, ok)
 		}
 		seen++
 	}
 	if seen != len(want) || table.size != len(want) || len(table.pieces) > 6 {
 		t.Errorf("%d of %d seen, size %d, %d pieces", seen, len(want), table.size, len(table.pieces))
+	}
+	checkHeld(t, &table)
+}
+
+// Texts that change all the time take no room for ever, though others that stay are written between them.
+func TestOldTextsGiveTheirRoomBack(t *testing.T) {
+	table := newTable()
+	restless := table.add(&Node{ID: "restless"})
+	for i := range 300_000 {
+		table.set(restless, textEvidence, fmt.Sprint("line ", i))
+		if i%500 == 0 {
+			table.add(&Node{ID: fmt.Sprint("quiet-", i)})
+		}
+	}
+	checkHeld(t, &table)
+}
+
+// checkHeld checks that texts take no more than twice their room, and two slabs.
+func checkHeld(t *testing.T, table *table) {
+	t.Helper()
+	held, needed := 0, 0
+	for r := range table.all() {
+		needed += numberSize + length(table.texts.entry(r.texts))
+	}
+	for _, s := range table.texts.slabs {
+		held += cap(s.data)
+	}
+	if held > 2*needed+2*slabSize || held < needed {
+		t.Errorf("%d bytes are held for texts of %d", held, needed)
 	}
 }
 
@@ -101,7 +141,7 @@ func TestAgentsHaveNumbers(t *testing.T) {
 // What a node costs in memory: a million are to fit beside what a commit needs (see bench, part million).
 func TestANodeTakesLittleMemory(t *testing.T) {
 	const nodes, rounds, most = 50_000, 3, 230
-	if size := unsafe.Sizeof(record{}); size > 112 {
+	if size := unsafe.Sizeof(record{}); size > 104 {
 		t.Errorf("a record takes %d bytes", size)
 	}
 	used := func() uint64 {

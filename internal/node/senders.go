@@ -94,8 +94,8 @@ func (m *senders) addresses(last string) []string {
 
 // follow notes who sent a heartbeat that is about to be folded. For the sender of before it costs a comparison.
 func (f *Fold) follow(n *record, h *Heartbeat) {
-	same := sameSender(n, h)
-	if same && n.memory() == "" {
+	same := f.sameSender(n, h)
+	if same && f.nodes.is(n, textSenders, "") {
 		return
 	}
 	m := f.recall(n)
@@ -120,12 +120,13 @@ func (f *Fold) replace(n *record, h *Heartbeat, m *senders) {
 	w, window := f.clock.W, f.window(n, h)
 	if i := m.index(identity(h.BootID, h.IP)); i >= 0 && w-m.Known[i].Left > f.way(n) {
 		why := ReasonBootIDs
-		if n.boot() == "" && h.BootID == "" {
+		if f.nodes.is(n, textBoot, "") && h.BootID == "" {
 			why = ReasonAddresses
 		}
 		f.returned(n, m, m.Known[i].ID, why, window)
 	}
-	left := sender{ID: identity(n.boot(), n.ip()), Address: n.ip(), Left: w, Until: n.heardW + window}
+	ip := f.nodes.text(n, textIP)
+	left := sender{ID: identity(f.nodes.text(n, textBoot), ip), Address: ip, Left: w, Until: n.heardW + window}
 	if i := m.index(left.ID); i >= 0 {
 		left.Left = m.Known[i].Left
 		m.Known = slices.Delete(m.Known, i, i+1)
@@ -155,7 +156,7 @@ func (f *Fold) returned(n *record, m *senders, by, why string, window time.Durat
 	m.Why, m.Until = why, w+max(doubledFor, window)
 	e := f.event(n, Doubled)
 	e.From, e.To = n.State(), n.State() // that it stays what it is ends no incident
-	e.Reason, e.Evidence = why, strings.Join(m.addresses(n.ip()), ", ")
+	e.Reason, e.Evidence = why, strings.Join(m.addresses(f.nodes.text(n, textIP)), ", ")
 	f.emit(e)
 }
 
@@ -216,14 +217,14 @@ func (f *Fold) window(n *record, h *Heartbeat) time.Duration {
 
 // recall returns what the node remembers, without what is forgotten by now.
 func (f *Fold) recall(n *record) *senders {
-	m, w := decodeSenders(n.memory()), f.clock.W
+	m, w := decodeSenders(f.nodes.text(n, textSenders)), f.clock.W
 	if m.Returns > 0 && w > m.Until {
 		m.Returns, m.By, m.Why, m.Until = 0, "", "", 0
 	}
 	if m.doubled() {
 		return m
 	}
-	last := identity(n.boot(), n.ip())
+	last := identity(f.nodes.text(n, textBoot), f.nodes.text(n, textIP))
 	m.Known = slices.DeleteFunc(m.Known, func(s sender) bool { return s.ID != last && w > s.Until })
 	if len(m.Known) == 1 && m.Known[0].ID == last {
 		m.Known = nil // alone again
@@ -235,7 +236,7 @@ func (f *Fold) recall(n *record) *senders {
 }
 
 func (f *Fold) remember(n *record, m *senders) {
-	if n.set(textSenders, m.encode()) {
+	if f.nodes.set(n, textSenders, m.encode()) {
 		f.touch(n)
 	}
 }
@@ -271,11 +272,11 @@ func identity(bootID, address string) string {
 
 // sameSender reports whether h may come from the node's last sender. An old agent's address is no proof against it
 // where it is of another kind, or missing: a host has, as a rule, one of each, and looks its address up anew each time.
-func sameSender(n *record, h *Heartbeat) bool {
-	if boot := n.boot(); boot != "" || h.BootID != "" {
-		return boot == h.BootID
+func (f *Fold) sameSender(n *record, h *Heartbeat) bool {
+	if h.BootID != "" || !f.nodes.is(n, textBoot, "") {
+		return f.nodes.is(n, textBoot, h.BootID)
 	}
-	ip := n.ip()
+	ip := f.nodes.text(n, textIP)
 	return ip == h.IP || ip == "" || h.IP == "" || kindOf(ip) != kindOf(h.IP)
 }
 

@@ -96,6 +96,12 @@ func TestANodeIsSampledOnceInASlot(t *testing.T) {
 			t.Errorf("%s, and not heard again: %d nodes taken", step.when, len(got))
 		}
 	}
+	for i := range 2 {
+		f.Apply(node.Message{Seq: seq, Stamp: begin + 4*slot + node.Stamp(i), Heartbeats: []node.Heartbeat{{NodeID: "n"}}})
+	}
+	if got := firstInSlot(f.Take()); len(got) != 1 {
+		t.Errorf("in the next slot, twice in one commit: %d nodes taken", len(got))
+	}
 	f = node.New(0, stored)
 	for i, want := range []int{1, 0} {
 		f.Apply(node.Message{Seq: seq + uint64(i) + 1, Stamp: begin + 3*slot + node.Stamp(i) + 1, Heartbeats: []node.Heartbeat{{NodeID: "n"}}})

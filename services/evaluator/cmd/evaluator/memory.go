@@ -13,7 +13,7 @@ import (
 // of a million takes twice what it needs.
 const (
 	room         = 48 << 20
-	leastPercent = 50
+	leastPercent = 35
 	mostPercent  = 400
 )
 
