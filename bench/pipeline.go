@@ -209,7 +209,8 @@ func (p *pipeline) upserts(ctx context.Context) error {
 const scatter = 618_033
 
 func measureMillion(ctx context.Context, b *bench) (err error) {
-	p, stop, err := b.startPipeline(ctx)
+	// Joining takes minutes: the first are not to be lost before they report again.
+	p, stop, err := b.startPipeline(ctx, "DOWN_THRESHOLD_SEC=1800")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync/atomic"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -13,10 +14,30 @@ import (
 // sampler stores what agents measure, one sample for each node in each slot, for charts. Nothing is decided by samples,
 // so they are stored beside the commits: nothing waits for them, and what cannot be stored in time is dropped.
 type sampler struct {
-	queue chan []node.Heard // that were heard in a slot of which they have no sample yet
+	queue   chan []node.Heard // that were heard in a slot of which they have no sample yet
+	waiting *atomic.Int64     // how many that are
 }
 
-func newSampler() sampler { return sampler{queue: make(chan []node.Heard, 64)} }
+func newSampler() sampler {
+	return sampler{queue: make(chan []node.Heard, 64), waiting: new(atomic.Int64)}
+}
+
+// maxSamples may wait: some 300 bytes each.
+const maxSamples = 60_000
+
+// hand reports whether there was room.
+func (s *sampler) hand(some []node.Heard) bool {
+	if s.waiting.Load()+int64(len(some)) > maxSamples {
+		return false
+	}
+	select {
+	case s.queue <- some:
+		s.waiting.Add(int64(len(some)))
+		return true
+	default:
+		return false
+	}
+}
 
 // firstInSlot chooses from the changes of a commit. A node is taken at its first heartbeat in a slot, whatever slot that is
 // when the clock that stamps stepped back, and at the first one that the fold folds of it: what the evaluator before did
@@ -42,13 +63,7 @@ func (o *owner) sample(c node.Changes) {
 	if o.SamplesDays <= 0 {
 		return
 	}
-	some := firstInSlot(c)
-	if len(some) == 0 {
-		return
-	}
-	select {
-	case o.samples.queue <- some:
-	default:
+	if some := firstInSlot(c); len(some) > 0 && !o.samples.hand(some) {
 		o.metrics.samplesDropped.Add(float64(len(some)))
 	}
 }
@@ -85,6 +100,7 @@ func (o *owner) storeSamples(ctx context.Context) {
 func (o *owner) addSamples(ctx context.Context, of []node.Heard) {
 	for some := range slices.Chunk(of, samplesAtOnce) {
 		samples := samplesOf(some)
+		o.samples.waiting.Add(-int64(len(some)))
 		if len(samples) == 0 {
 			continue
 		}

@@ -111,6 +111,27 @@ func TestANodeIsSampledOnceInASlot(t *testing.T) {
 	}
 }
 
+// Samples that wait for a slow database do not fill the memory, whether commits are of few nodes or of many.
+func TestOnlySoManySamplesWait(t *testing.T) {
+	for _, each := range []int{1, 700, 9_000} {
+		s, handed := newSampler(), 0
+		for range 200 {
+			if s.hand(make([]node.Heard, each)) {
+				handed += each
+			}
+		}
+		if handed > maxSamples || handed < min(60*each, maxSamples*8/10) || int(s.waiting.Load()) != handed {
+			t.Errorf("commits of %d: %d wait", each, handed)
+		}
+	}
+	o := &owner{Service: &Service{Options: Options{Pace: DefaultPace}}, samples: newSampler()}
+	o.samples.hand(make([]node.Heard, maxSamples))
+	o.addSamples(t.Context(), <-o.samples.queue) // of agents that measure nothing
+	if !o.samples.hand(make([]node.Heard, maxSamples)) {
+		t.Errorf("%d wait still", o.samples.waiting.Load())
+	}
+}
+
 // Not all nodes are sampled at once: in each second of a slot it is about as many.
 func TestSamplesAreSpread(t *testing.T) {
 	const nodes, parts = 6000, 10
