@@ -18,6 +18,15 @@ func Load(ctx context.Context, s nodestore.Writer, l nodestore.Lease) (node.Snap
 	return snapshot, err
 }
 
+// Heard is what is stored of nodes that were heard, and said nothing new.
+func Heard(nodes []node.Node) []node.Heard {
+	out := make([]node.Heard, len(nodes))
+	for i, n := range nodes {
+		out[i] = node.Heard{ID: n.ID, Heard: n.Heard, HeardW: n.HeardW, Seq: n.Seq, Metrics: n.Metrics, Workload: n.Workload}
+	}
+	return out
+}
+
 // loadable are the nodes as Load knows them.
 func loadable(nodes ...node.Node) []node.Node {
 	out := slices.Clone(nodes)
