@@ -18,7 +18,7 @@ type table struct {
 }
 
 // pieceSize records are allocated at once.
-const pieceSize = 1024
+const pieceSize = 256
 
 func newTable() table {
 	return table{texts: newTexts(), seed: maphash.MakeSeed(), buckets: make([]uint32, 1024)}
