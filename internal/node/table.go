@@ -6,7 +6,7 @@ import (
 )
 
 // table holds the records of all nodes, by id. They lie side by side in pieces that never move, and refer to each other
-// by number: a map of pointers would take half as much room again, and give the garbage collector more to look at.
+// by number: pointers would take more room, and give the garbage collector more to look at.
 type table struct {
 	texts   texts
 	pieces  []*[pieceSize]record

@@ -35,7 +35,7 @@ type owner struct {
 var errVerify = errors.New("no message for a while")
 
 // What one commit may hold: so many messages, and no more of them once so many nodes wait for it. When an evaluator is
-// behind, a message is of hundreds of nodes, and each takes two kilobytes on its way to the database.
+// behind, a message is of hundreds of nodes, and each takes room several times over on its way to the database.
 const (
 	maxDrain = 512
 	maxDirty = 10_000
