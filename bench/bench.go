@@ -139,7 +139,7 @@ func (b *bench) start(ctx context.Context, only []string, env ...string) (c *clu
 	c, err = cluster.Start(ctx, cluster.Options{
 		Dir: dir, Bin: b.Bin, Secret: secret, Only: only,
 		Env:      append([]string{"LOG_LEVEL=warn", "MAX_NODES=10000000", "TZ=UTC"}, env...),
-		Postgres: []string{"shared_buffers=512MB", "max_wal_size=4GB", "synchronous_commit=on"},
+		Postgres: []string{"shared_buffers=2GB", "max_wal_size=4GB", "synchronous_commit=on"},
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))

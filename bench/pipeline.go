@@ -204,8 +204,13 @@ func (p *pipeline) upserts(ctx context.Context) error {
 	return nil
 }
 
+// scatter is a Stride for round numbers of nodes, about the golden ratio of a million: neighbours by id, which lie on one
+// page of the table, report far from each other.
+const scatter = 618_033
+
 func measureMillion(ctx context.Context, b *bench) (err error) {
-	p, stop, err := b.startPipeline(ctx)
+	// Joining takes minutes: the first are not to be lost before they report again.
+	p, stop, err := b.startPipeline(ctx, "DOWN_THRESHOLD_SEC=1800")
 	if err != nil {
 		return err
 	}
@@ -223,7 +228,9 @@ func measureMillion(ctx context.Context, b *bench) (err error) {
 	defer end()
 	lags := make(chan load.Latencies, 1)
 	go func() { lags <- p.watch(watching) }()
-	r, used, err := p.metered(ctx, load.Options{Nodes: b.Nodes, Duration: b.Long, Begin: time.Now(), Rate: float64(b.Nodes) / 60})
+	r, used, err := p.metered(ctx, load.Options{
+		Nodes: b.Nodes, Stride: scatter, Duration: b.Long, Begin: time.Now(), Rate: float64(b.Nodes) / 60,
+	})
 	end()
 	seen := <-lags
 	if err != nil {

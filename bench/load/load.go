@@ -16,12 +16,15 @@ import (
 	"time"
 )
 
-// Options say what is posted. Heartbeat number n, counted from 0 over all connections, is about node n modulo Nodes.
+// Options say what is posted. Heartbeat number n, counted from 0 over all connections, is about node n·Stride modulo Nodes.
 type Options struct {
 	Addr        string // host:port of ingest
 	Secret      string
 	Connections int
 	Nodes       int
+	// Stride scatters the nodes, as agents are that began at times of their own: the next to report is not the next by id.
+	// It has no divisor in common with Nodes. 0 for 1.
+	Stride int
 	// Rate is how many a second are posted, each at its own time whatever the answers before it took: a latency counts
 	// from then. 0: each connection posts as soon as it has its answer.
 	Rate     float64
@@ -73,6 +76,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	if o.Interval == 0 {
 		o.Interval = 60
+	}
+	if o.Stride == 0 {
+		o.Stride = 1
 	}
 	workers := make([]*worker, o.Connections)
 	errs := make([]error, o.Connections)
@@ -128,7 +134,7 @@ func (w *worker) run(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		node := n % w.o.Nodes
+		node := n % w.o.Nodes * w.o.Stride % w.o.Nodes
 		if w.o.Alive != nil && !w.o.Alive(node) {
 			continue
 		}

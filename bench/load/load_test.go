@@ -132,3 +132,19 @@ func TestSilentNodesPostNothing(t *testing.T) {
 		t.Errorf("%d heartbeats", len(d.got))
 	}
 }
+
+// With a stride every node reports as often, and no two neighbours one after the other.
+func TestAStrideScattersTheNodes(t *testing.T) {
+	d := &door{answer: ok}
+	run(t, d, load.Options{Connections: 1, Nodes: 10, Stride: 618_033, Count: 20, Duration: time.Minute})
+	times := make(map[string]int)
+	for i, h := range d.got {
+		times[h.NodeID]++
+		if want := load.NodeID(i * 3 % 10); h.NodeID != want {
+			t.Errorf("heartbeat %d is about %s, want %s", i, h.NodeID, want)
+		}
+	}
+	if len(times) != 10 || times[load.NodeID(3)] != 2 {
+		t.Errorf("%v", times)
+	}
+}

@@ -5,7 +5,7 @@ package node
 // import may be folded again.
 func (f *Fold) adopt(i *Imported, by string) {
 	_, buried := f.deleted[i.NodeID]
-	if i.NodeID == "" || buried || f.nodes[i.NodeID] != nil || len(f.nodes) >= f.clock.Settings.MaxNodes {
+	if i.NodeID == "" || buried || f.nodes.find(i.NodeID) != nil || f.nodes.size >= f.clock.Settings.MaxNodes {
 		return
 	}
 	at := f.clock.Position.Stamp
@@ -13,7 +13,7 @@ func (f *Fold) adopt(i *Imported, by string) {
 	if heard <= 0 || heard > at {
 		heard = at
 	}
-	n := &Node{ID: i.NodeID, IP: i.IP, Meta: i.Meta, State: Up, Since: at, Joined: heard, Heard: heard, HeardW: f.clock.W}
+	n := Node{ID: i.NodeID, IP: i.IP, Meta: i.Meta, State: Up, Since: at, Joined: heard, Heard: heard, HeardW: f.clock.W}
 	switch i.State {
 	case Degraded, Down:
 		n.State, n.Incident = i.State, at
@@ -25,11 +25,9 @@ func (f *Fold) adopt(i *Imported, by string) {
 		n.State, n.Reason, n.Since, n.Incident = Lost, ReasonSilent, heard, heard
 	}
 	n.Told = n.State
-	f.nodes[n.ID] = n
-	f.counts[n.State]++
-	f.touch(n)
-	f.arm(n)
-	e := f.event(n, Joined)
+	r := f.add(&n)
+	f.arm(r)
+	e := f.event(r, Joined)
 	e.To, e.By, e.Quiet = n.State, by, true
 	e.Lasted = at.Since(n.Incident) // an incident that began before it joined is in the record, too
 	f.emit(e)

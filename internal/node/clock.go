@@ -92,11 +92,11 @@ func (f *Fold) hear(stamp Stamp) {
 	c.BlindEnd = c.W
 	f.emit(Event{
 		Kind: Hearing, At: stamp, Since: c.Accepted, Lasted: stamp.Since(c.Accepted),
-		Nodes: len(f.deaf), Refused: c.Refused,
+		Nodes: f.deaf, Refused: c.Refused,
 	})
-	for _, n := range f.nodes { // W went back, and deadlines with it
-		if n.HeardW > c.W {
-			n.HeardW = c.W
+	for n := range f.nodes.all() { // W went back, and deadlines with it
+		if n.heardW > c.W {
+			n.heardW = c.W
 			f.touch(n)
 		}
 		f.arm(n)

@@ -45,7 +45,7 @@ func (f *Fold) command(c *Command) {
 		}
 		return
 	}
-	n := f.nodes[c.NodeID]
+	n := f.nodes.find(c.NodeID)
 	if n == nil {
 		return
 	}
@@ -53,10 +53,10 @@ func (f *Fold) command(c *Command) {
 	case c.Delete:
 		f.remove(n, c.By)
 	case c.Name != nil:
-		n.Name = *c.Name
+		f.nodes.set(n, textName, *c.Name)
 		f.touch(n)
 	case c.Threshold != nil && CheckThreshold(*c.Threshold, f.clock.Settings) == nil:
-		n.Threshold = *c.Threshold
+		n.threshold = *c.Threshold
 		f.touch(n)
 		f.arm(n)
 	}
@@ -68,22 +68,23 @@ func (f *Fold) configure(s Settings) {
 		return
 	}
 	f.clock.Settings = s
-	for _, n := range f.nodes {
+	for n := range f.nodes.all() {
 		f.arm(n)
 	}
 }
 
 // remove forgets a node, but not that it was deleted: should it report again, people want to know.
-func (f *Fold) remove(n *Node, by string) {
-	at := f.clock.Position.Stamp
-	delete(f.nodes, n.ID)
-	delete(f.deaf, n)
-	delete(f.pending.dirty, n)
-	f.counts[n.State]--
-	f.disarm(n)
-	f.pending.removed[n.ID] = struct{}{}
-	f.bury(n.ID, at)
+func (f *Fold) remove(n *record, by string) {
 	e := f.event(n, Deleted)
-	e.From, e.By, e.Quiet = n.State, by, true
+	e.From, e.By, e.Quiet = n.State(), by, true
 	f.emit(e)
+	if f.undecided(n) {
+		f.deaf--
+	}
+	f.counts[n.State()]--
+	f.disarm(n)
+	f.pending.drop(n)
+	f.pending.removed[e.NodeID] = struct{}{}
+	f.bury(e.NodeID, f.clock.Position.Stamp)
+	f.nodes.remove(n)
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"container/heap"
 	"slices"
@@ -11,20 +12,26 @@ import (
 const minHeard = 3
 
 // ThresholdOf is how much observed silence the node may keep.
-func (s Settings) ThresholdOf(n *Node) time.Duration {
+func (s Settings) ThresholdOf(n *Node) time.Duration { return s.threshold(n.Threshold, n.Interval) }
+
+func (s Settings) threshold(own, interval time.Duration) time.Duration {
 	t := s.Threshold
-	if n.Threshold != 0 {
-		t = n.Threshold
+	if own != 0 {
+		t = own
 	}
 	// A gap below 2·G could hide two heartbeats of a node with a short threshold.
-	return max(t, 2*s.Gap(), n.Interval*5/2)
+	return max(t, 2*s.Gap(), interval*5/2)
+}
+
+func (f *Fold) thresholdOf(n *record) time.Duration {
+	return f.clock.Settings.threshold(n.threshold, n.interval)
 }
 
 // deadline is the last reading of the observation clock at which the node is not lost yet.
 // A blind span gives a full threshold again, but not for ever: twice the threshold of observed silence is enough.
-func (f *Fold) deadline(n *Node) time.Duration {
-	t := f.clock.Settings.ThresholdOf(n)
-	return min(max(n.HeardW, f.clock.BlindEnd)+t, n.HeardW+2*t)
+func (f *Fold) deadline(n *record) time.Duration {
+	t := f.thresholdOf(n)
+	return min(max(n.heardW, f.clock.BlindEnd)+t, n.heardW+2*t)
 }
 
 // expire finds the nodes whose silence has grown too long.
@@ -38,29 +45,30 @@ func (f *Fold) expire() {
 		reason = ReasonDeaf
 	}
 	for _, n := range due {
-		f.enter(n.node, Lost, reason, "")
+		f.enter(n, Lost, reason, "")
 	}
 }
 
 // takeDue removes the nodes that are due from the heap, in the order in which they are told.
 // Deadlines in the heap may be too early, since heartbeats do not move them: those that are go back.
-func (f *Fold) takeDue() []*due {
-	var out []*due
+func (f *Fold) takeDue() []*record {
+	var out []*record
 	w := f.clock.W
-	for len(f.due.items) > 0 && f.due.items[0].at < w {
-		d := f.due.items[0]
-		if at := f.deadline(d.node); at >= w {
-			d.at = at
+	for {
+		n := f.due.first()
+		if n == nil || n.due >= w {
+			break
+		}
+		n.due = f.deadline(n)
+		if n.due >= w {
 			heap.Fix(&f.due, 0)
 			continue
-		} else {
-			d.at = at
 		}
-		f.disarm(d.node)
-		out = append(out, d)
+		f.disarm(n)
+		out = append(out, n)
 	}
-	slices.SortFunc(out, func(a, b *due) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.node.ID, b.node.ID))
+	slices.SortFunc(out, func(a, b *record) int {
+		return cmp.Or(cmp.Compare(a.due, b.due), bytes.Compare(f.nodes.texts.get(a.texts, textID), f.nodes.texts.get(b.texts, textID)))
 	})
 	return out
 }
@@ -79,76 +87,70 @@ func (f *Fold) suspectFrontDoor() bool {
 	at := c.Position.Stamp
 	f.emit(Event{
 		Kind: Deaf, At: at, Since: c.Accepted, Lasted: at.Since(c.Accepted),
-		Nodes: len(f.nodes) - f.counts[Lost], Refused: c.clone().Refused,
+		Nodes: f.nodes.size - f.counts[Lost], Refused: c.clone().Refused,
 	})
 	return true
 }
 
-// due is a place in the heap: the node is not lost before at.
-type due struct {
-	at    time.Duration
-	node  *Node
-	index int
-}
-
-// dueHeap orders nodes by the earliest reading of the clock at which they may be lost.
+// dueHeap orders nodes by the earliest reading of the clock at which they may be lost, which they have themselves.
 type dueHeap struct {
-	items []*due
-	of    map[*Node]*due
+	nodes *table
+	order []uint32 // numbers in it
 }
 
-func (h *dueHeap) Len() int           { return len(h.items) }
-func (h *dueHeap) Less(i, j int) bool { return h.items[i].at < h.items[j].at }
+// first is nil when there is none.
+func (h *dueHeap) first() *record {
+	if len(h.order) == 0 {
+		return nil
+	}
+	return h.at(0)
+}
+
+func (h *dueHeap) at(i int) *record { return h.nodes.at(h.order[i]) }
+
+func (h *dueHeap) Len() int           { return len(h.order) }
+func (h *dueHeap) Less(i, j int) bool { return h.at(i).due < h.at(j).due }
 func (h *dueHeap) Swap(i, j int) {
-	h.items[i], h.items[j] = h.items[j], h.items[i]
-	h.items[i].index, h.items[j].index = i, j
+	h.order[i], h.order[j] = h.order[j], h.order[i]
+	h.at(i).armed, h.at(j).armed = uint32(i+1), uint32(j+1)
 }
 
 // Push implements heap.Interface.
 func (h *dueHeap) Push(x any) {
-	d := x.(*due)
-	d.index = len(h.items)
-	h.items = append(h.items, d)
+	n := x.(*record)
+	h.order = append(h.order, n.self)
+	n.armed = uint32(len(h.order))
 }
 
 // Pop implements heap.Interface.
 func (h *dueHeap) Pop() any {
-	last := len(h.items) - 1
-	d := h.items[last]
-	h.items[last] = nil
-	h.items = h.items[:last]
-	return d
+	last := len(h.order) - 1
+	n := h.at(last)
+	n.armed = 0
+	h.order = h.order[:last]
+	return n
 }
 
 // arm makes sure that the node's deadline is found. A deadline that moved away is left where it was: takeDue
 // puts it right when it comes up, so a heartbeat costs nothing here.
-func (f *Fold) arm(n *Node) {
-	_, undecided := f.deaf[n]
-	if n.State == Lost && (!undecided || f.clock.Deaf) {
+func (f *Fold) arm(n *record) {
+	if n.State() == Lost && (!f.undecided(n) || f.clock.Deaf) {
 		f.disarm(n)
 		return
 	}
 	at := f.deadline(n)
-	d := f.due.of[n]
 	switch {
-	case d == nil:
-		if f.due.of == nil {
-			f.due.of = make(map[*Node]*due)
-		}
-		d = &due{at: at, node: n}
-		f.due.of[n] = d
-		heap.Push(&f.due, d)
-	case at < d.at:
-		d.at = at
-		heap.Fix(&f.due, d.index)
+	case n.armed == 0:
+		n.due = at
+		heap.Push(&f.due, n)
+	case at < n.due:
+		n.due = at
+		heap.Fix(&f.due, int(n.armed-1))
 	}
 }
 
-func (f *Fold) disarm(n *Node) {
-	d := f.due.of[n]
-	if d == nil {
-		return
+func (f *Fold) disarm(n *record) {
+	if n.armed != 0 {
+		heap.Remove(&f.due, int(n.armed-1))
 	}
-	heap.Remove(&f.due, d.index)
-	delete(f.due.of, n)
 }

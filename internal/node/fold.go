@@ -1,20 +1,16 @@
 package node
 
-import (
-	"slices"
-	"strings"
-)
-
 // Fold is the state of one partition in memory. It is used by one goroutine at a time.
 type Fold struct {
 	partition int
 	clock     Clock
-	nodes     map[string]*Node
+	nodes     table
+	agents    agents
 	deleted   map[string]Stamp // tombstones: when a node was deleted
 	oldest    Stamp            // no tombstone is older; zero for none
 	counts    map[State]int
 	due       dueHeap
-	deaf      map[*Node]struct{} // lost with reason deaf: neither told nor forgiven yet
+	deaf      int // how many are lost with reason deaf: neither told nor forgiven yet
 
 	ordinal int // of the next event of the message at hand
 	pending pending
@@ -27,37 +23,27 @@ type Snapshot struct {
 	Deleted map[string]Stamp
 }
 
-// Changes is what a commit stores: everything that happened since the last Take.
-type Changes struct {
-	Clock   Clock
-	Nodes   []Node           // new or changed, by id
-	Removed []string         // deleted nodes, by id; a node that joined again stands in Nodes too
-	Deleted map[string]Stamp // tombstones to set; zero removes one
-	Events  []Event          // in order
+// Loading takes the nodes of a fold one by one, so that they need not all be in memory before there is one.
+type Loading struct{ nodes table }
 
-	Annotations []Annotation // in order; one of the same NodeID, At and Status may be stored already
-}
+// NewLoading is a fold without nodes so far.
+func NewLoading() *Loading { return &Loading{nodes: newTable()} }
 
-type pending struct {
-	dirty   map[*Node]struct{}
-	removed map[string]struct{}
-	deleted map[string]Stamp
-	events  []Event
+// Add adds a node. What agents tell for people alone (AgentVersion, OS, Arch, Metrics, Workload) is of no account.
+func (l *Loading) Add(n *Node) { l.nodes.add(n) }
 
-	annotations []Annotation
-}
-
-// New continues the fold of a partition from its snapshot.
-func New(partition int, s Snapshot) *Fold {
+// Fold continues the fold of a partition from its snapshot and the nodes that were added. The Loading is used up.
+func (l *Loading) Fold(partition int, s Snapshot) *Fold {
 	f := &Fold{
 		partition: partition,
 		clock:     s.Clock.clone(),
-		nodes:     make(map[string]*Node, len(s.Nodes)),
+		nodes:     l.nodes,
+		agents:    newAgents(),
 		deleted:   make(map[string]Stamp, len(s.Deleted)),
 		counts:    make(map[State]int),
-		deaf:      make(map[*Node]struct{}),
 		pending:   newPending(),
 	}
+	f.due.nodes = &f.nodes
 	for id, at := range s.Deleted {
 		f.deleted[id] = at
 		if f.oldest == 0 || at < f.oldest {
@@ -65,20 +51,20 @@ func New(partition int, s Snapshot) *Fold {
 		}
 	}
 	for i := range s.Nodes {
-		n := new(s.Nodes[i])
-		f.nodes[n.ID] = n
-		f.counts[n.State]++
-		if n.State == Lost && n.Reason == ReasonDeaf {
-			f.deaf[n] = struct{}{}
+		f.nodes.add(&s.Nodes[i])
+	}
+	for n := range f.nodes.all() {
+		f.counts[n.State()]++
+		if f.undecided(n) {
+			f.deaf++
 		}
 		f.arm(n)
 	}
 	return f
 }
 
-func newPending() pending {
-	return pending{dirty: make(map[*Node]struct{}), removed: make(map[string]struct{}), deleted: make(map[string]Stamp)}
-}
+// New continues the fold of a partition from its snapshot.
+func New(partition int, s Snapshot) *Fold { return NewLoading().Fold(partition, s) }
 
 // Position is how far this fold has come.
 func (f *Fold) Position() Position { return f.clock.Position }
@@ -90,7 +76,7 @@ func (f *Fold) Settings() Settings { return f.clock.Settings }
 func (f *Fold) Count(s State) int { return f.counts[s] }
 
 // Len is how many nodes there are.
-func (f *Fold) Len() int { return len(f.nodes) }
+func (f *Fold) Len() int { return f.nodes.size }
 
 // Clock is a copy of all that is kept besides nodes.
 func (f *Fold) Clock() Clock {
@@ -141,29 +127,6 @@ func (f *Fold) Apply(m Message) {
 	f.expire()
 }
 
-// Changed reports whether an event waits to be committed: a change of state is committed at once.
-func (f *Fold) Changed() bool { return len(f.pending.events) > 0 }
-
-// Dirty reports how many nodes wait to be committed.
-func (f *Fold) Dirty() int { return len(f.pending.dirty) + len(f.pending.removed) }
-
-// Take returns what happened since the last Take and forgets it. It shares nothing with the fold.
-func (f *Fold) Take() Changes {
-	p := f.pending
-	f.pending = newPending()
-	c := Changes{Clock: f.Clock(), Deleted: p.deleted, Events: p.events, Annotations: p.annotations}
-	c.Nodes = make([]Node, 0, len(p.dirty))
-	for n := range p.dirty {
-		c.Nodes = append(c.Nodes, *n)
-	}
-	slices.SortFunc(c.Nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
-	for id := range p.removed {
-		c.Removed = append(c.Removed, id)
-	}
-	slices.Sort(c.Removed)
-	return c
-}
-
 // emit records an event of the message at hand.
 func (f *Fold) emit(e Event) {
 	p := f.clock.Position
@@ -171,8 +134,6 @@ func (f *Fold) emit(e Event) {
 	f.ordinal++
 	f.pending.events = append(f.pending.events, e)
 }
-
-func (f *Fold) touch(n *Node) { f.pending.dirty[n] = struct{}{} }
 
 // Torn reports whether the fold was torn and has folded no message since.
 func (f *Fold) Torn() bool { return f.clock.Torn }

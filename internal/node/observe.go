@@ -10,12 +10,12 @@ const maxInterval = 24 * time.Hour
 
 // observe folds one heartbeat.
 func (f *Fold) observe(h *Heartbeat) {
-	n := f.nodes[h.NodeID]
+	n := f.nodes.find(h.NodeID)
 	if n == nil {
 		f.join(h)
 		return
 	}
-	if older(n, h) && f.overtaken(n, h) {
+	if f.older(n, h) && f.overtaken(n, h) {
 		return
 	}
 	f.follow(n, h)
@@ -28,22 +28,21 @@ func (f *Fold) observe(h *Heartbeat) {
 // join creates a node, or counts it when there are too many.
 func (f *Fold) join(h *Heartbeat) {
 	c := &f.clock
-	if len(f.nodes) >= c.Settings.MaxNodes {
+	if f.nodes.size >= c.Settings.MaxNodes {
 		c.Overflow++
 		return
 	}
 	at := c.Position.Stamp
-	n := &Node{ID: h.NodeID, Since: at, Joined: at}
+	n := Node{ID: h.NodeID, IP: h.IP, Meta: h.Meta, BootID: h.BootID, Since: at, Joined: at}
 	n.State, n.Reason, n.Evidence = judge(h)
 	n.Told = n.State
 	if n.State != Up {
 		n.Incident = at
 	}
-	f.nodes[n.ID] = n
-	f.counts[n.State]++
-	f.update(n, h)
-	f.arm(n)
-	e := f.event(n, Joined)
+	r := f.add(&n)
+	f.update(r, h)
+	f.arm(r)
+	e := f.event(r, Joined)
 	e.To = n.State
 	if gone, ok := f.unbury(n.ID); ok {
 		e.Since, e.Lasted = gone, at.Since(gone)
@@ -51,9 +50,17 @@ func (f *Fold) join(h *Heartbeat) {
 	f.emit(e)
 }
 
+// add keeps a new node.
+func (f *Fold) add(n *Node) *record {
+	r := f.nodes.add(n)
+	f.counts[n.State]++
+	f.pending.of(r).joins = true
+	return r
+}
+
 // annotate keeps what a heartbeat tells of earlier times, for the record alone. Also one that was overtaken tells it.
 func (f *Fold) annotate(h *Heartbeat) {
-	if f.nodes[h.NodeID] == nil {
+	if len(h.Annotations) == 0 || f.nodes.find(h.NodeID) == nil {
 		return // beyond MaxNodes
 	}
 	for _, a := range h.Annotations {
@@ -63,22 +70,26 @@ func (f *Fold) annotate(h *Heartbeat) {
 }
 
 // older reports whether h was sent before the last heartbeat of the same boot.
-func older(n *Node, h *Heartbeat) bool {
-	return h.BootID != "" && h.BootID == n.BootID && h.Seq < n.Seq
+func (f *Fold) older(n *record, h *Heartbeat) bool {
+	return h.BootID != "" && h.Seq < n.seq && f.nodes.is(n, textBoot, h.BootID)
 }
 
 // update takes over all that a heartbeat says, but for the state.
-func (f *Fold) update(n *Node, h *Heartbeat) {
+func (f *Fold) update(n *record, h *Heartbeat) {
+	said := agent{h.AgentVersion, h.OS, h.Arch}
+	f.hears(n, h, said)
+	number := f.agents.number(said, n.agent)
+	news := number == noAgent || number != n.agent || interval(h) != n.interval
 	if h.IP != "" {
-		n.IP = h.IP
+		news = f.nodes.set(n, textIP, h.IP) || news
 	}
-	n.Meta = h.Meta
-	n.Interval = interval(h)
-	n.BootID, n.Seq = h.BootID, h.Seq
-	n.AgentVersion, n.OS, n.Arch = h.AgentVersion, h.OS, h.Arch
-	n.Metrics, n.Workload = h.Metrics, h.Workload
-	n.Heard, n.HeardW = f.clock.Position.Stamp, f.clock.W
-	f.touch(n)
+	news = f.nodes.set(n, textMeta, h.Meta) || news
+	news = f.nodes.set(n, textBoot, h.BootID) || news
+	if news {
+		f.touch(n)
+	}
+	n.agent, n.interval, n.seq = number, interval(h), h.Seq
+	n.heard, n.heardW, n.known = f.clock.Position.Stamp, f.clock.W, true
 }
 
 func interval(h *Heartbeat) time.Duration { return min(max(h.Interval, 0), maxInterval) }
@@ -116,40 +127,49 @@ func metaReason(meta string) string {
 }
 
 // enter puts a node into a state and records the transition, if it is one.
-func (f *Fold) enter(n *Node, to State, reason, evidence string) {
-	from, was := n.State, n.Reason
-	n.Reason, n.Evidence = reason, evidence
+func (f *Fold) enter(n *record, to State, reason, evidence string) {
+	from, was, undecided := n.State(), f.nodes.text(n, textReason), f.undecided(n)
+	if news := f.nodes.set(n, textReason, reason); f.nodes.set(n, textEvidence, evidence) || news {
+		f.touch(n)
+	}
 	// A node that is lost without having been told becomes lost once more, with a reason of its own.
 	if to == from && (to != Lost || was == reason) {
 		return
 	}
-	delete(f.deaf, n)
+	if undecided {
+		f.deaf--
+	}
 	f.counts[from]--
 	f.counts[to]++
 	at := f.clock.Position.Stamp
 	e := f.event(n, Changed)
-	e.From, e.To, e.Quiet = from, to, quiet(n.Told, to, reason)
+	e.From, e.To, e.Quiet = from, to, quiet(n.Told(), to, reason)
 	switch to {
 	case Up:
-		e.Since, e.Lasted = n.Incident, at.Since(n.Incident)
-		n.Incident = 0
+		e.Since, e.Lasted = n.incident, at.Since(n.incident)
+		n.incident = 0
 	case Lost:
-		e.Since, e.Lasted = n.Heard, at.Since(n.Heard)
+		e.Since, e.Lasted = n.heard, at.Since(n.heard)
 	}
-	if to != Up && n.Incident == 0 {
-		n.Incident = at
+	if to != Up && n.incident == 0 {
+		n.incident = at
 	}
 	if !e.Quiet {
-		n.Told = to
+		n.told = codeOf(to)
 	}
 	if to != from {
-		n.State, n.Since = to, at
+		n.state, n.since = codeOf(to), at
 	}
-	if to == Lost && reason == ReasonDeaf {
-		f.deaf[n] = struct{}{}
+	if f.undecided(n) {
+		f.deaf++
 	}
 	f.touch(n)
 	f.emit(e)
+}
+
+// undecided reports whether the node is lost with reason deaf: neither told nor forgiven yet.
+func (f *Fold) undecided(n *record) bool {
+	return n.State() == Lost && f.nodes.is(n, textReason, ReasonDeaf)
 }
 
 // quiet reports whether people know already, or should not hear of it one by one: the state they were told last,
@@ -162,9 +182,10 @@ func quiet(told, to State, reason string) bool {
 }
 
 // event fills in what all events about a node say.
-func (f *Fold) event(n *Node, k Kind) Event {
+func (f *Fold) event(n *record, k Kind) Event {
+	t := f.nodes.texts.all(n.texts)
 	return Event{
-		Kind: k, NodeID: n.ID, Name: n.Name, IP: n.IP, Meta: n.Meta,
-		Reason: n.Reason, Evidence: n.Evidence, At: f.clock.Position.Stamp,
+		Kind: k, NodeID: t[textID], Name: t[textName], IP: t[textIP], Meta: t[textMeta],
+		Reason: t[textReason], Evidence: t[textEvidence], At: f.clock.Position.Stamp,
 	}
 }

@@ -17,6 +17,7 @@ func TestFoldEqualsReference(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		steps := nodetest.Generate(rng, 600)
 		want, states := nodetest.Reference(nodetest.GenerateSettings(), steps)
+		said := nodetest.Said(nodetest.GenerateSettings(), steps)
 		got, snapshot := foldWithCrashes(rng, steps)
 		for i := range max(len(want), len(got)) {
 			if i >= len(want) || i >= len(got) || want[i] != nodetest.Line(got[i]) {
@@ -28,6 +29,9 @@ func TestFoldEqualsReference(t *testing.T) {
 			t.Fatalf("seed %d: %d nodes, want %d", seed, len(snapshot.Nodes), len(states))
 		}
 		for _, n := range snapshot.Nodes {
+			if s := nodetest.Words(n); s != said[n.ID] {
+				t.Fatalf("seed %d: of %s is stored %s, want %s", seed, n.ID, s, said[n.ID])
+			}
 			if s := nodetest.Describe(n, snapshot.Clock.W); s != states[n.ID] {
 				t.Fatalf("seed %d: %s is %q, want %q", seed, n.ID, s, states[n.ID])
 			}

@@ -93,9 +93,9 @@ func (m *senders) addresses(last string) []string {
 }
 
 // follow notes who sent a heartbeat that is about to be folded. For the sender of before it costs a comparison.
-func (f *Fold) follow(n *Node, h *Heartbeat) {
-	same := sameSender(n, h)
-	if same && n.Senders == "" {
+func (f *Fold) follow(n *record, h *Heartbeat) {
+	same := f.sameSender(n, h)
+	if same && f.nodes.is(n, textSenders, "") {
 		return
 	}
 	m := f.recall(n)
@@ -116,16 +116,17 @@ func (f *Fold) follow(n *Node, h *Heartbeat) {
 // replace lets the sender of h take the place of the node's last one. If it had this place before, it returns: a
 // machine that was started anew, or got another address, never does. What it sent before it left may still arrive,
 // but not for longer than the longest way.
-func (f *Fold) replace(n *Node, h *Heartbeat, m *senders) {
+func (f *Fold) replace(n *record, h *Heartbeat, m *senders) {
 	w, window := f.clock.W, f.window(n, h)
 	if i := m.index(identity(h.BootID, h.IP)); i >= 0 && w-m.Known[i].Left > f.way(n) {
 		why := ReasonBootIDs
-		if n.BootID == "" && h.BootID == "" {
+		if f.nodes.is(n, textBoot, "") && h.BootID == "" {
 			why = ReasonAddresses
 		}
 		f.returned(n, m, m.Known[i].ID, why, window)
 	}
-	left := sender{ID: identity(n.BootID, n.IP), Address: n.IP, Left: w, Until: n.HeardW + window}
+	ip := f.nodes.text(n, textIP)
+	left := sender{ID: identity(f.nodes.text(n, textBoot), ip), Address: ip, Left: w, Until: n.heardW + window}
 	if i := m.index(left.ID); i >= 0 {
 		left.Left = m.Known[i].Left
 		m.Known = slices.Delete(m.Known, i, i+1)
@@ -138,7 +139,7 @@ func (f *Fold) replace(n *Node, h *Heartbeat, m *senders) {
 
 // returned counts a return, and tells of it when it makes the node doubled. Two to the same sender are no row: who came
 // between them was not seen again.
-func (f *Fold) returned(n *Node, m *senders, by, why string, window time.Duration) {
+func (f *Fold) returned(n *record, m *senders, by, why string, window time.Duration) {
 	w := f.clock.W
 	if m.doubled() {
 		m.Until = w + max(doubledFor, window)
@@ -154,26 +155,26 @@ func (f *Fold) returned(n *Node, m *senders, by, why string, window time.Duratio
 	}
 	m.Why, m.Until = why, w+max(doubledFor, window)
 	e := f.event(n, Doubled)
-	e.From, e.To = n.State, n.State // that it stays what it is ends no incident
-	e.Reason, e.Evidence = why, strings.Join(m.addresses(n.IP), ", ")
+	e.From, e.To = n.State(), n.State() // that it stays what it is ends no incident
+	e.Reason, e.Evidence = why, strings.Join(m.addresses(f.nodes.text(n, textIP)), ", ")
 	f.emit(e)
 }
 
 // overtaken decides about a heartbeat that is older than the last one folded of the same boot: it is ignored. Unless
 // nothing else was folded for longer than anything needs on its way, and this is not the first of its kind: then the
 // machine was restored from a snapshot, and goes on from there.
-func (f *Fold) overtaken(n *Node, h *Heartbeat) bool {
+func (f *Fold) overtaken(n *record, h *Heartbeat) bool {
 	m := f.recall(n)
 	if m.Behind == nil {
-		m.Behind = &behind{Top: n.Seq, TopAt: f.clock.W}
+		m.Behind = &behind{Top: n.seq, TopAt: f.clock.W}
 	}
 	b := m.Behind
 	grows := b.Row && h.Seq > b.Seq
-	if late := f.clock.W-n.HeardW > f.way(n); late && !b.Late {
+	if late := f.clock.W-n.heardW > f.way(n); late && !b.Late {
 		// Whoever sent it is there. One such heartbeat keeps the node, so that a restored machine is not lost before
 		// its second one; more do not, or what repeats itself would keep a dead node for ever.
 		b.Late = true
-		n.Heard, n.HeardW = f.clock.Position.Stamp, f.clock.W
+		n.heard, n.heardW = f.clock.Position.Stamp, f.clock.W
 		f.touch(n)
 	}
 	restored := grows && b.Late && f.clock.W-b.Since >= f.clock.Settings.Gap()
@@ -187,7 +188,7 @@ func (f *Fold) overtaken(n *Node, h *Heartbeat) bool {
 }
 
 // lag notes an ignored heartbeat.
-func (f *Fold) lag(n *Node, h *Heartbeat, b *behind, grows bool) {
+func (f *Fold) lag(n *record, h *Heartbeat, b *behind, grows bool) {
 	w := f.clock.W
 	if !grows {
 		b.Row, b.Since = true, w
@@ -199,32 +200,31 @@ func (f *Fold) lag(n *Node, h *Heartbeat, b *behind, grows bool) {
 	if w-b.TopAt > f.way(n) {
 		// It was sent before one that arrived longer ago than anything is on its way.
 		b.Another = b.Another || h.Seq < b.Top
-		b.Top, b.TopAt = n.Seq, w
+		b.Top, b.TopAt = n.seq, w
 	}
 }
 
 // way is how long after it was overtaken a heartbeat may still arrive. Where nodes are lost sooner, it is shorter: so
 // a restored machine is heard before it is lost.
-func (f *Fold) way(n *Node) time.Duration {
-	return min(longestWay, f.clock.Settings.ThresholdOf(n)/3)
+func (f *Fold) way(n *record) time.Duration {
+	return min(longestWay, f.thresholdOf(n)/3)
 }
 
 // window is how long a return, and a sender that left, are remembered: either of the two may be the slower one.
-func (f *Fold) window(n *Node, h *Heartbeat) time.Duration {
-	s := f.clock.Settings
-	return 2 * max(s.ThresholdOf(n), s.ThresholdOf(&Node{Threshold: n.Threshold, Interval: interval(h)}))
+func (f *Fold) window(n *record, h *Heartbeat) time.Duration {
+	return 2 * max(f.thresholdOf(n), f.clock.Settings.threshold(n.threshold, interval(h)))
 }
 
 // recall returns what the node remembers, without what is forgotten by now.
-func (f *Fold) recall(n *Node) *senders {
-	m, w := decodeSenders(n.Senders), f.clock.W
+func (f *Fold) recall(n *record) *senders {
+	m, w := decodeSenders(f.nodes.text(n, textSenders)), f.clock.W
 	if m.Returns > 0 && w > m.Until {
 		m.Returns, m.By, m.Why, m.Until = 0, "", "", 0
 	}
 	if m.doubled() {
 		return m
 	}
-	last := identity(n.BootID, n.IP)
+	last := identity(f.nodes.text(n, textBoot), f.nodes.text(n, textIP))
 	m.Known = slices.DeleteFunc(m.Known, func(s sender) bool { return s.ID != last && w > s.Until })
 	if len(m.Known) == 1 && m.Known[0].ID == last {
 		m.Known = nil // alone again
@@ -235,9 +235,8 @@ func (f *Fold) recall(n *Node) *senders {
 	return m
 }
 
-func (f *Fold) remember(n *Node, m *senders) {
-	if text := m.encode(); text != n.Senders {
-		n.Senders = text
+func (f *Fold) remember(n *record, m *senders) {
+	if f.nodes.set(n, textSenders, m.encode()) {
 		f.touch(n)
 	}
 }
@@ -273,11 +272,12 @@ func identity(bootID, address string) string {
 
 // sameSender reports whether h may come from the node's last sender. An old agent's address is no proof against it
 // where it is of another kind, or missing: a host has, as a rule, one of each, and looks its address up anew each time.
-func sameSender(n *Node, h *Heartbeat) bool {
-	if n.BootID != "" || h.BootID != "" {
-		return n.BootID == h.BootID
+func (f *Fold) sameSender(n *record, h *Heartbeat) bool {
+	if h.BootID != "" || !f.nodes.is(n, textBoot, "") {
+		return f.nodes.is(n, textBoot, h.BootID)
 	}
-	return n.IP == h.IP || n.IP == "" || h.IP == "" || kindOf(n.IP) != kindOf(h.IP)
+	ip := f.nodes.text(n, textIP)
+	return ip == h.IP || ip == "" || h.IP == "" || kindOf(ip) != kindOf(h.IP)
 }
 
 // addressKind tells addresses apart that one host may well have at a time.

@@ -50,11 +50,13 @@ type Writer interface {
 	Renew(ctx context.Context, l Lease, ttl time.Duration) error
 	// Release lets the lease run out now. No error when it was taken over meanwhile.
 	Release(ctx context.Context, l Lease) error
-	// Load reads the fold as committed. ErrFenced when the term is no longer the lease's.
-	Load(ctx context.Context, l Lease) (node.Snapshot, error)
+	// Load reads the fold as committed: its clock and tombstones, and the nodes one by one, in any order, without what
+	// agents tell for people alone (AgentVersion, OS, Arch, Metrics, Workload). add must not keep the node that it is
+	// given. After an error what was added is worth nothing; ErrFenced when the term is no longer the lease's.
+	Load(ctx context.Context, l Lease, add func(*node.Node)) (node.Snapshot, error)
 	// Commit stores the changes in one transaction, provided that the term is the lease's and the position is still
 	// from (epoch and sequence); else ErrFenced and nothing is written. Removed nodes are deleted before Nodes are
-	// written. Committing an event whose id exists keeps the stored one, as does an annotation of the same NodeID, At
+	// written, and these before Heard and Judged, which are stored already, else they are left out. Committing an event whose id exists keeps the stored one, as does an annotation of the same NodeID, At
 	// and Status. Any error but ErrFenced leaves open whether it was committed: ask Committed.
 	Commit(ctx context.Context, l Lease, from node.Position, c node.Changes) error
 	// Record stores one event that no message brought (Stalled, Outdated), with the lease's term as fence. An event

@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -16,8 +17,8 @@ func (o *owner) commitWhenDue(ctx context.Context) error {
 		return nil
 	}
 	age := o.Now().Sub(o.committing)
-	rows := o.fold.Dirty()
-	dirty := rows > 0 && age >= o.Pace.Commit || rows >= o.Pace.Rows && o.Pace.Rows > 0
+	waiting := o.fold.Dirty()
+	dirty := waiting > 0 && age >= o.Pace.Commit || waiting >= cmp.Or(o.Pace.Rows, maxDirty)
 	if o.fold.Changed() || dirty || age >= o.Pace.Idle {
 		return o.commit(ctx)
 	}
@@ -84,7 +85,7 @@ const maxCommitLimit = 10 * time.Minute
 // commitLimit is how long a commit may take at first: one message may make every node lost, and it is one commit.
 func (o *owner) commitLimit(c node.Changes) time.Duration {
 	const row = 200 * time.Microsecond
-	return o.Pace.CallLimit + time.Duration(len(c.Nodes)+len(c.Events)+len(c.Removed))*row
+	return o.Pace.CallLimit + time.Duration(c.Len()+len(c.Events))*row
 }
 
 func (o *owner) tryCommit(ctx context.Context, changes node.Changes, limit time.Duration) error {

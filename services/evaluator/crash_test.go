@@ -57,8 +57,8 @@ func (s crashingStore) Release(ctx context.Context, l nodestore.Lease) error {
 	return s.step(func() error { return s.Writer.Release(ctx, l) })
 }
 
-func (s crashingStore) Load(ctx context.Context, l nodestore.Lease) (snap node.Snapshot, err error) {
-	err = s.step(func() error { snap, err = s.Writer.Load(ctx, l); return err })
+func (s crashingStore) Load(ctx context.Context, l nodestore.Lease, add func(*node.Node)) (snap node.Snapshot, err error) {
+	err = s.step(func() error { snap, err = s.Writer.Load(ctx, l, add); return err })
 	return snap, err
 }
 

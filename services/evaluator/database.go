@@ -47,8 +47,8 @@ func (d database) Release(ctx context.Context, l nodestore.Lease) error {
 }
 
 // Load implements nodestore.Writer.
-func (d database) Load(ctx context.Context, l nodestore.Lease) (node.Snapshot, error) {
-	s, err := d.Writer.Load(ctx, l)
+func (d database) Load(ctx context.Context, l nodestore.Lease, add func(*node.Node)) (node.Snapshot, error) {
+	s, err := d.Writer.Load(ctx, l, add)
 	d.note(callLoad, err)
 	return s, err
 }

@@ -59,7 +59,7 @@ type Pace struct {
 	Renew     time.Duration
 	Acquire   time.Duration // between the attempts of a stand-by
 	Commit    time.Duration // at least this often, while nodes report
-	Rows      int           // of nodes, with which a commit does not wait for its time; 0 for no such number
+	Rows      int           // of nodes, with which a commit does not wait for its time; 0 for maxDirty
 	Idle      time.Duration // at least this often, while none does
 	Verify    time.Duration // of no message, after which the position is verified
 	Stalled   time.Duration // of no message, after which people are told

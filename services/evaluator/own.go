@@ -34,8 +34,12 @@ type owner struct {
 // errVerify ends following the stream, to look whether it is still the same one.
 var errVerify = errors.New("no message for a while")
 
-// maxDrain bounds how many messages one commit may hold.
-const maxDrain = 512
+// What one commit may hold: so many messages, and no more of them once so many nodes wait for it. When an evaluator is
+// behind, a message is of hundreds of nodes, and each takes room several times over on its way to the database.
+const (
+	maxDrain = 512
+	maxDirty = 10_000
+)
 
 // own folds until ctx ends, the lease is lost or a message cannot be understood.
 func (s *Service) own(ctx context.Context, lease nodestore.Lease) error {
@@ -100,14 +104,12 @@ func (o *owner) release(ctx context.Context) {
 
 // run loads the fold and follows the stream, looking for it anew whenever the reader ended.
 func (o *owner) run(ctx context.Context) error {
-	snapshot, err := o.load(ctx)
-	if err != nil {
+	if err := o.load(ctx); err != nil {
 		return err
 	}
 	crashpoint.Here("evaluator.loaded")
 	o.databaseWorks(callCommit, callRecord) // whatever failed in an earlier term
-	o.fold = node.New(o.Partition, snapshot)
-	o.committed = snapshot.Clock.Position
+	o.committed = o.fold.Position()
 	o.looked, o.committing, o.silence = o.Now(), o.Now(), o.alone.silence
 	o.metrics.owns(o.lease.Term, o.fold)
 	for ctx.Err() == nil {
@@ -129,14 +131,17 @@ func (o *owner) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (o *owner) load(ctx context.Context) (node.Snapshot, error) {
+// load makes the fold as it is committed.
+func (o *owner) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a million nodes
 	defer cancel()
-	s, err := o.Store.Load(ctx, o.lease)
+	nodes := node.NewLoading()
+	s, err := o.Store.Load(ctx, o.lease, nodes.Add)
 	if err != nil {
-		return s, fmt.Errorf("load the fold: %w", err)
+		return fmt.Errorf("load the fold: %w", err)
 	}
-	return s, nil
+	o.fold = nodes.Fold(o.Partition, s)
+	return nil
 }
 
 // session finds the position in the stream and follows it from there.
@@ -221,7 +226,7 @@ func (o *owner) take(ctx context.Context, m bus.Message, r Reader) error {
 		if err := o.apply(m); err != nil {
 			return errors.Join(o.commit(ctx), err)
 		}
-		if folded == maxDrain {
+		if folded == maxDrain || o.fold.Dirty() >= maxDirty {
 			break // before another is taken: it would be lost
 		}
 		next, ok := poll(r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync/atomic"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
@@ -13,30 +14,46 @@ import (
 // sampler stores what agents measure, one sample for each node in each slot, for charts. Nothing is decided by samples,
 // so they are stored beside the commits: nothing waits for them, and what cannot be stored in time is dropped.
 type sampler struct {
-	due   map[string]node.Stamp // by node, when it is to be sampled next
-	queue chan []node.Node      // that were heard in a slot of which they have no sample yet
+	queue   chan []node.Heard // that were heard in a slot of which they have no sample yet
+	waiting *atomic.Int64     // how many that are
 }
 
 func newSampler() sampler {
-	return sampler{due: make(map[string]node.Stamp), queue: make(chan []node.Node, 64)}
+	return sampler{queue: make(chan []node.Heard, 64), waiting: new(atomic.Int64)}
 }
 
-// take chooses from the changes of a commit. A node is taken at its first heartbeat in a slot, and whatever slot that
-// is when the clock that stamps stepped back.
-func (s *sampler) take(c node.Changes) (some []node.Node) {
-	const slot = node.Stamp(nodestore.SampleEvery)
-	for _, id := range c.Removed {
-		delete(s.due, id)
+// maxSamples may wait: some 300 bytes each.
+const maxSamples = 60_000
+
+// hand reports whether there was room.
+func (s *sampler) hand(some []node.Heard) bool {
+	if s.waiting.Load()+int64(len(some)) > maxSamples {
+		return false
+	}
+	select {
+	case s.queue <- some:
+		s.waiting.Add(int64(len(some)))
+		return true
+	default:
+		return false
+	}
+}
+
+// firstInSlot chooses from the changes of a commit. A node is taken at its first heartbeat in a slot, whatever slot that is
+// when the clock that stamps stepped back, and at the first one that the fold folds of it: what the evaluator before did
+// not store in time is stored then.
+func firstInSlot(c node.Changes) (some []node.Heard) {
+	add := func(h node.Heard) {
+		if h.Before == 0 || nodestore.SampleSlot(h.ID, h.Heard) != nodestore.SampleSlot(h.ID, h.Before) {
+			some = append(some, h)
+		}
+	}
+	for _, h := range c.Heard {
+		add(h)
 	}
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		due, known := s.due[n.ID]
-		if known && n.Heard < due && n.Heard >= due-slot {
-			continue
-		}
-		shift := node.Stamp(nodestore.SampleShift(n.ID))
-		s.due[n.ID] = (node.Stamp(nodestore.SampleSlot(n.ID, n.Heard))+1)*slot - shift
-		some = append(some, *n)
+		add(node.Heard{ID: n.ID, Heard: n.Heard, Metrics: n.Metrics, Workload: n.Workload, Before: c.Before[n.ID]})
 	}
 	return some
 }
@@ -46,64 +63,70 @@ func (o *owner) sample(c node.Changes) {
 	if o.SamplesDays <= 0 {
 		return
 	}
-	some := o.samples.take(c)
-	if len(some) == 0 {
-		return
-	}
-	select {
-	case o.samples.queue <- some:
-	default:
+	if some := firstInSlot(c); len(some) > 0 && !o.samples.hand(some) {
 		o.metrics.samplesDropped.Add(float64(len(some)))
 	}
 }
 
+// samplesAtOnce are stored in one transaction: in SQLite a commit has to wait meanwhile.
+const samplesAtOnce = 500
+
 // storeSamples stores what is handed over, until ctx ends. It waits in between, so that not every commit is followed by
-// a second transaction. Whoever folds next takes all nodes anew: what was not stored by then is stored late.
+// a second transaction; but not where a commit brings as many as one takes, or they would fill the memory. Whoever folds
+// next takes all nodes anew: what was not stored by then is stored late.
 func (o *owner) storeSamples(ctx context.Context) {
 	for {
+		var some []node.Heard
 		select {
-		case nodes := <-o.samples.queue:
-			o.addSamples(ctx, samplesOf(nil, nodes))
+		case some = <-o.samples.queue:
+			o.addSamples(ctx, some)
 		case <-ctx.Done():
 			return
+		}
+		if len(some) >= samplesAtOnce {
+			continue
 		}
 		if !sleep(ctx, o.Pace.Samples) {
 			return
 		}
-		var samples []nodestore.Sample
+		var waiting []node.Heard
 		for range len(o.samples.queue) {
-			samples = samplesOf(samples, <-o.samples.queue)
+			waiting = append(waiting, <-o.samples.queue...)
 		}
-		o.addSamples(ctx, samples)
+		o.addSamples(ctx, waiting)
 	}
 }
 
-func samplesOf(samples []nodestore.Sample, nodes []node.Node) []nodestore.Sample {
-	for i := range nodes {
-		if s, ok := sampleOf(&nodes[i]); ok {
+func (o *owner) addSamples(ctx context.Context, of []node.Heard) {
+	for some := range slices.Chunk(of, samplesAtOnce) {
+		samples := samplesOf(some)
+		o.samples.waiting.Add(-int64(len(some)))
+		if len(samples) == 0 {
+			continue
+		}
+		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
+		err := o.Store.AddSamples(call, samples)
+		cancel()
+		if err != nil {
+			o.metrics.samplesDropped.Add(float64(len(samples)))
+			continue
+		}
+		o.metrics.samples.Add(float64(len(samples)))
+	}
+}
+
+func samplesOf(heard []node.Heard) (samples []nodestore.Sample) {
+	for i := range heard {
+		if s, ok := sampleOf(&heard[i]); ok {
 			samples = append(samples, s)
 		}
 	}
 	return samples
 }
 
-// addSamples stores some at a time, since in SQLite a commit has to wait meanwhile.
-func (o *owner) addSamples(ctx context.Context, samples []nodestore.Sample) {
-	for some := range slices.Chunk(samples, 500) {
-		call, cancel := context.WithTimeout(ctx, o.Pace.CallLimit)
-		err := o.Store.AddSamples(call, some)
-		cancel()
-		if err != nil {
-			o.metrics.samplesDropped.Add(float64(len(some)))
-			continue
-		}
-		o.metrics.samples.Add(float64(len(some)))
-	}
-}
-
 // sampleOf reads what a node's agent sent. What is not of the shape that agents of this project send is left out. It is
 // false when there is nothing to keep.
-func sampleOf(n *node.Node) (s nodestore.Sample, ok bool) {
+func sampleOf(n *node.Heard) (s nodestore.Sample, ok bool) {
 	m, w := decoded[contract.Metrics](n.Metrics), decoded[contract.Workload](n.Workload)
 	s = nodestore.Sample{NodeID: n.ID, At: n.Heard, Memory: share(m.MemUsedBytes, m.MemTotalBytes)}
 	if w.Round > 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node/nodetest"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
@@ -41,7 +42,7 @@ func TestSampleOfWhatAgentsSend(t *testing.T) {
 		"zero is known":             {`{"cpu_percent":0}`, "", "- 0 - - - - -"},
 		"totals of zero":            {`{"mem_used_bytes":5,"disk":{"total_bytes":0,"free_bytes":0}}`, "", "none"},
 	} {
-		s, ok := sampleOf(&node.Node{ID: "n", Heard: 5, Metrics: tc.metrics, Workload: tc.workload})
+		s, ok := sampleOf(&node.Heard{ID: "n", Heard: 5, Metrics: tc.metrics, Workload: tc.workload})
 		got := "none"
 		if ok {
 			got = fmt.Sprint(show(s.Round), " ", show(s.CPU), " ", show(s.Memory), " ", show(s.Disk), " ", show(s.GPUUse), " ", show(s.GPUMemory), " ", show(s.GPUTemp))
@@ -63,32 +64,71 @@ func show[T int64 | float64](v *T) string {
 // A node is taken at its first heartbeat in each slot, and at no other.
 func TestANodeIsSampledOnceInASlot(t *testing.T) {
 	const slot = node.Stamp(nodestore.SampleEvery)
-	s := newSampler()
 	begin := 1000*slot - node.Stamp(nodestore.SampleShift("n")) // of a slot of n
+	stored := node.Snapshot{Clock: node.Clock{Settings: node.Settings{Threshold: time.Hour, MaxNodes: 10}}}
+	f, seq := node.New(0, stored), uint64(0)
 	for _, step := range []struct {
 		heard node.Stamp
+		meta  string
 		want  bool
 		when  string
 	}{
-		{begin + slot/2, true, "the first time"},
-		{begin + slot/2 + 1, false, "again"},
-		{begin + slot - 1, false, "at the end of the slot"},
-		{begin + slot - 1, false, "when it was not heard again"},
-		{begin + slot, true, "in the next slot"},
-		{begin + slot + 5, false, "in the next slot again"},
-		{begin + 9*slot, true, "after a long silence"},
-		{begin + 2*slot, true, "when the clock stepped back"},
-		{begin + 2*slot + 1, false, "once more after that"},
-		{begin + 3*slot, true, "and in the slot after"},
+		{begin + slot/2, "", true, "the first time"},
+		{begin + slot/2 + 1, "", false, "again"},
+		{begin + slot/2 + 2, "new", false, "again, with something new"},
+		{begin + slot - 1, "new", false, "at the end of the slot"},
+		{begin + slot, "new", true, "in the next slot"},
+		{begin + slot + 5, "new", false, "in the next slot again"},
+		{begin + 9*slot, "other", true, "after a long silence, with something new"},
+		{begin + 2*slot, "other", true, "when the clock stepped back"},
+		{begin + 2*slot + 1, "other", false, "once more after that"},
+		{begin + 3*slot, "other", true, "and in the slot after"},
 	} {
-		got := s.take(node.Changes{Nodes: []node.Node{{ID: "n", Heard: step.heard}}})
-		if (len(got) == 1) != step.want {
+		seq++
+		f.Apply(node.Message{Seq: seq, Stamp: step.heard, Heartbeats: []node.Heartbeat{{NodeID: "n", Meta: step.meta}}})
+		c := f.Take()
+		stored = nodetest.Store(stored, c)
+		if got := firstInSlot(c); (len(got) == 1) != step.want {
 			t.Errorf("%s: %d nodes taken", step.when, len(got))
 		}
+		f.Apply(node.Message{Seq: seq, Stamp: step.heard, Command: &node.Command{NodeID: "n", Name: &step.when}})
+		if got := firstInSlot(f.Take()); len(got) != 0 {
+			t.Errorf("%s, and not heard again: %d nodes taken", step.when, len(got))
+		}
 	}
-	s.take(node.Changes{Removed: []string{"n"}})
-	if len(s.due) != 0 {
-		t.Error("a deleted node is remembered")
+	for i := range 2 {
+		f.Apply(node.Message{Seq: seq, Stamp: begin + 4*slot + node.Stamp(i), Heartbeats: []node.Heartbeat{{NodeID: "n"}}})
+	}
+	if got := firstInSlot(f.Take()); len(got) != 1 {
+		t.Errorf("in the next slot, twice in one commit: %d nodes taken", len(got))
+	}
+	f = node.New(0, stored)
+	for i, want := range []int{1, 0} {
+		f.Apply(node.Message{Seq: seq + uint64(i) + 1, Stamp: begin + 3*slot + node.Stamp(i) + 1, Heartbeats: []node.Heartbeat{{NodeID: "n"}}})
+		if got := firstInSlot(f.Take()); len(got) != want {
+			t.Errorf("heartbeat %d after another evaluator took over: %d nodes taken, want %d", i+1, len(got), want)
+		}
+	}
+}
+
+// Samples that wait for a slow database do not fill the memory, whether commits are of few nodes or of many.
+func TestOnlySoManySamplesWait(t *testing.T) {
+	for _, each := range []int{1, 700, 9_000} {
+		s, handed := newSampler(), 0
+		for range 200 {
+			if s.hand(make([]node.Heard, each)) {
+				handed += each
+			}
+		}
+		if handed > maxSamples || handed < min(60*each, maxSamples*8/10) || int(s.waiting.Load()) != handed {
+			t.Errorf("commits of %d: %d wait", each, handed)
+		}
+	}
+	o := &owner{Service: &Service{Options: Options{Pace: DefaultPace}}, samples: newSampler()}
+	o.samples.hand(make([]node.Heard, maxSamples))
+	o.addSamples(t.Context(), <-o.samples.queue) // of agents that measure nothing
+	if !o.samples.hand(make([]node.Heard, maxSamples)) {
+		t.Errorf("%d wait still", o.samples.waiting.Load())
 	}
 }
 

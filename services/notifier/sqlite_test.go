@@ -26,7 +26,7 @@ func newEvaluator(t *testing.T, store nodestore.Store) *evaluator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Load(t.Context(), l)
+	s, err := store.Load(t.Context(), l, func(*node.Node) {})
 	if err != nil {
 		t.Fatal(err)
 	}

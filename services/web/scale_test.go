@@ -164,7 +164,7 @@ func crowd(t testing.TB, store nodestore.Store, nodes int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := store.Load(t.Context(), lease)
+	snap, err := store.Load(t.Context(), lease, func(*node.Node) {})
 	if err != nil {
 		t.Fatal(err)
 	}

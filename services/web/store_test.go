@@ -18,7 +18,7 @@ func fold(t *testing.T, store nodestore.Store, messages ...node.Message) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := store.Load(t.Context(), lease)
+	snap, err := store.Load(t.Context(), lease, func(*node.Node) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,7 @@ func Generate(rng *rand.Rand, length int) []Step {
 type generator struct {
 	rng    *rand.Rand
 	stamp  node.Stamp
+	steps  int
 	seq    uint64
 	alive  map[int]bool
 	closed bool // the front door
@@ -40,6 +41,7 @@ func (g *generator) chance(percent float64) bool { return g.rng.Float64()*100 < 
 
 func (g *generator) step() Step {
 	var st Step
+	g.steps++
 	if g.chance(0.3) && g.seq > 0 {
 		st.Torn, g.seq = true, uint64(g.rng.IntN(50))
 	}
@@ -110,12 +112,21 @@ func (g *generator) batch() []node.Heartbeat {
 		}
 		h := g.sent(i)
 		h.NodeID, h.Status = id(i), g.status()
+		g.tell(&h)
 		if i%3 == 0 {
 			h.Interval = time.Duration(g.rng.IntN(15)) * time.Second
 		}
 		out = append(out, h)
 	}
 	return out
+}
+
+// tell adds what every heartbeat says anew, and what it says mostly as before.
+func (g *generator) tell(h *node.Heartbeat) {
+	h.Metrics, h.Workload = fmt.Sprintf(`{"load1":%d}`, g.steps), fmt.Sprintf(`{"round":%d}`, 1+g.steps)
+	h.Meta, h.AgentVersion = fmt.Sprint("rack ", g.steps/40), fmt.Sprint("1.", g.steps/100)
+	h.Evidence = fmt.Sprint("line ", g.steps/3)
+	h.OS, h.Arch = []string{"linux", "windows"}[g.steps/70%2], []string{"amd64", "arm64"}[g.steps/150%2]
 }
 
 func id(i int) string { return fmt.Sprintf("node-%d", i) }

@@ -20,10 +20,7 @@ type Step struct {
 // Reference folds the steps in the plainest way, looking at every node after every message. It returns the events,
 // as Line writes them, and the final state of every node, as Describe writes it.
 func Reference(s node.Settings, steps []Step) (events []string, states map[string]string) {
-	r := reference{settings: s, epoch: 1, nodes: map[string]*record{}, gone: map[string]bool{}}
-	for _, st := range steps {
-		r.step(st)
-	}
+	r := fold(s, steps)
 	states = map[string]string{}
 	for id, n := range r.nodes {
 		states[id] = string(n.state) + " " + n.reason
@@ -32,6 +29,30 @@ func Reference(s node.Settings, steps []Step) (events []string, states map[strin
 		}
 	}
 	return r.events, states
+}
+
+// Said folds the steps as Reference does, and returns what is known of every node from the last heartbeat that was
+// folded, as Words writes it.
+func Said(s node.Settings, steps []Step) map[string]string {
+	words := map[string]string{}
+	for id, n := range fold(s, steps).nodes {
+		words[id] = Words(n.said)
+	}
+	return words
+}
+
+// Words writes what agents say of a node for people.
+func Words(n node.Node) string {
+	return fmt.Sprintf("%s %q %q %s %s %s %v %s/%d %s %s %q", n.Joined.Time(), n.IP, n.Meta, n.AgentVersion, n.OS, n.Arch,
+		n.Interval, n.BootID, n.Seq, n.Metrics, n.Workload, n.Evidence)
+}
+
+func fold(s node.Settings, steps []Step) *reference {
+	r := &reference{settings: s, epoch: 1, nodes: map[string]*record{}, gone: map[string]bool{}}
+	for _, st := range steps {
+		r.step(st)
+	}
+	return r
 }
 
 // Line writes what of an event must be the same for everybody.
@@ -66,7 +87,19 @@ type record struct {
 	heard, own, ival time.Duration
 	boot, ip         string
 	seq              int64
+	said             node.Node
 	memory
+}
+
+// say notes what a heartbeat says for people.
+func (n *record) say(h node.Heartbeat) {
+	s := &n.said
+	s.IP, s.Meta, s.Interval, s.BootID, s.Seq = n.ip, h.Meta, h.Interval, h.BootID, h.Seq
+	s.AgentVersion, s.OS, s.Arch = h.AgentVersion, h.OS, h.Arch
+	s.Metrics, s.Workload, s.Evidence = h.Metrics, h.Workload, h.Evidence
+	if w := strings.ToUpper(h.Status); w == "UP" || w == "" {
+		s.Evidence = ""
+	}
 }
 
 type reference struct {
@@ -74,7 +107,7 @@ type reference struct {
 	epoch                  int64
 	seq                    uint64
 	ordinal                int
-	stamp, highest         node.Stamp
+	at, stamp, highest     node.Stamp // of the message, of the batch before, and the highest
 	w, blindEnd, acceptedW time.Duration
 	deaf                   bool
 	nodes                  map[string]*record
@@ -91,7 +124,7 @@ func (r *reference) step(st Step) {
 	if st.Torn {
 		r.epoch++
 	}
-	r.seq, r.ordinal = st.Seq, 0
+	r.seq, r.ordinal, r.at = st.Seq, 0, st.Stamp
 	if st.Command == nil && !st.Unsure || st.Torn {
 		r.tick(st)
 	}
@@ -147,6 +180,8 @@ func (r *reference) heartbeat(h node.Heartbeat) {
 		}
 		delete(r.gone, h.NodeID)
 		r.nodes[h.NodeID] = &record{state: to, told: to, reason: reason, heard: r.w, ival: h.Interval, boot: h.BootID, seq: h.Seq, ip: h.IP}
+		r.nodes[h.NodeID].say(h)
+		r.nodes[h.NodeID].said.Joined = r.at
 		r.emit(node.Joined, h.NodeID, "", to, reason, false)
 		return
 	}
@@ -156,6 +191,7 @@ func (r *reference) heartbeat(h node.Heartbeat) {
 	}
 	r.replaced(n, h)
 	n.heard, n.ival, n.boot, n.seq, n.ip = r.w, h.Interval, h.BootID, h.Seq, cmp.Or(h.IP, n.ip)
+	n.say(h)
 	r.enter(h.NodeID, n, to, reason)
 }
 
@@ -181,7 +217,7 @@ func (r *reference) command(c node.Command) {
 			if !known {
 				why = "reported"
 			}
-			r.nodes[i.NodeID] = &record{state: i.State, told: i.State, reason: why, heard: r.w, ip: i.IP}
+			r.nodes[i.NodeID] = &record{state: i.State, told: i.State, reason: why, heard: r.w, ip: i.IP, said: node.Node{IP: i.IP, Meta: i.Meta, Joined: min(i.Heard, r.at)}}
 			r.emit(node.Joined, i.NodeID, "", i.State, why, true)
 		}
 	}
@@ -230,5 +266,6 @@ func (r *reference) expire() {
 			reason = "deaf"
 		}
 		r.enter(d.id, r.nodes[d.id], node.Lost, reason)
+		r.nodes[d.id].said.Evidence = ""
 	}
 }

@@ -20,6 +20,19 @@ func Store(s node.Snapshot, c node.Changes) node.Snapshot {
 	for _, n := range c.Nodes {
 		nodes[n.ID] = n
 	}
+	for _, h := range c.Heard {
+		if n, ok := nodes[h.ID]; ok {
+			n.Heard, n.HeardW, n.Seq, n.Metrics, n.Workload = h.Heard, h.HeardW, h.Seq, h.Metrics, h.Workload
+			nodes[h.ID] = n
+		}
+	}
+	for _, n := range c.Judged {
+		if stored, ok := nodes[n.ID]; ok {
+			n.AgentVersion, n.OS, n.Arch = stored.AgentVersion, stored.OS, stored.Arch
+			n.Metrics, n.Workload = stored.Metrics, stored.Workload
+			nodes[n.ID] = n
+		}
+	}
 	deleted := maps.Clone(s.Deleted)
 	if deleted == nil {
 		deleted = map[string]node.Stamp{}

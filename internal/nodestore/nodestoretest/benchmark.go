@@ -29,7 +29,12 @@ func BenchmarkCommit(b *testing.B, s nodestore.Store) {
 		for i := range nodes {
 			nodes[i].Heard, nodes[i].HeardW, nodes[i].Seq = node.Stamp(seq), time.Duration(seq), int64(seq)
 		}
-		c := node.Changes{Clock: node.Clock{Position: node.Position{Epoch: 1, Seq: seq}}, Nodes: nodes}
+		c := node.Changes{Clock: node.Clock{Position: node.Position{Epoch: 1, Seq: seq}}}
+		if seq == 1 {
+			c.Nodes = nodes
+		} else {
+			c.Heard = Heard(nodes)
+		}
 		if err := s.Commit(b.Context(), l, node.Position{Epoch: 1, Seq: seq - 1}, c); err != nil {
 			b.Fatal(err)
 		}
@@ -244,7 +249,15 @@ func Commits(b *testing.B, s nodestore.Store) {
 		for i := range events {
 			events[i].ID = node.EventID{Epoch: 1, Seq: seq + 1, Ordinal: i}
 		}
-		c := node.Changes{Clock: node.Clock{Position: node.Position{Epoch: 1, Seq: seq + 1}}, Nodes: nodes, Events: events}
+		c := node.Changes{Clock: node.Clock{Position: node.Position{Epoch: 1, Seq: seq + 1}}, Events: events}
+		switch {
+		case seq < size/group:
+			c.Nodes = nodes
+		case len(events) > 0:
+			c.Judged = nodes
+		default:
+			c.Heard = Heard(nodes)
+		}
 		if err := s.Commit(b.Context(), f.lease, node.Position{Epoch: 1, Seq: seq}, c); err != nil {
 			b.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func diff(t *testing.T, what string, got, want any) {
 // state is all that a commit may change.
 func state(t *testing.T, o *owner) (out []any) {
 	t.Helper()
-	snapshot, err := o.store.Load(t.Context(), o.Lease)
+	snapshot, err := Load(t.Context(), o.store, o.Lease)
 	must(t, err)
 	events, err := o.store.Events(t.Context(), "", 1000)
 	must(t, err)
@@ -96,7 +96,7 @@ func cancelledCommit(t *testing.T, d *database) {
 			t.Fatalf("round %d: committed at %d, stored %d", i, o.at.Seq, at.Seq)
 		}
 		o.at = at
-		snapshot, err := d.Load(t.Context(), o.Lease)
+		snapshot, err := Load(t.Context(), d, o.Lease)
 		must(t, err)
 		events, err := d.Events(t.Context(), "n", 1000)
 		must(t, err)
@@ -110,7 +110,7 @@ func removeThenWrite(t *testing.T, d *database) {
 	o := acquire(t, d, "a")
 	o.commit(t, node.Changes{Nodes: []node.Node{{ID: "a", State: node.Down, Name: "old"}, {ID: "b", State: node.Up}}})
 	o.commit(t, node.Changes{Removed: []string{"a", "b", "never there"}, Nodes: []node.Node{{ID: "a", State: node.Up}}})
-	snapshot, err := d.Load(t.Context(), o.Lease)
+	snapshot, err := Load(t.Context(), d, o.Lease)
 	must(t, err)
 	diff(t, "nodes", snapshot.Nodes, []node.Node{{ID: "a", State: node.Up}})
 }
@@ -125,7 +125,7 @@ func tombstones(t *testing.T, d *database) {
 		{map[string]node.Stamp{"a": 0}, map[string]node.Stamp{}},
 	} {
 		o.commit(t, node.Changes{Deleted: step.set})
-		snapshot, err := d.Load(t.Context(), o.Lease)
+		snapshot, err := Load(t.Context(), d, o.Lease)
 		must(t, err)
 		diff(t, fmt.Sprintf("after %v", step.set), snapshot.Deleted, step.want)
 	}
@@ -210,13 +210,21 @@ func newEpoch(t *testing.T, d *database) {
 func randomChanges(t *testing.T, d *database) {
 	r := rand.New(rand.NewPCG(1, 2))
 	o := acquire(t, d, "a")
-	model, err := d.Load(t.Context(), o.Lease)
+	model, err := Load(t.Context(), d, o.Lease)
 	must(t, err)
 	id := func() string { return fmt.Sprint("node ", r.IntN(12)) }
 	for i := range 60 {
 		c := node.Changes{Deleted: map[string]node.Stamp{}}
 		for range r.IntN(6) {
-			c.Nodes = append(c.Nodes, node.Node{ID: id(), State: node.Up, Seq: r.Int64(), Meta: fmt.Sprint(i)})
+			c.Nodes = append(c.Nodes, node.Node{ID: id(), State: node.Up, Seq: r.Int64(), Meta: fmt.Sprint(i), OS: "linux"})
+		}
+		for _, n := range model.Nodes {
+			switch r.IntN(3) {
+			case 0:
+				c.Heard = append(c.Heard, node.Heard{ID: n.ID, Seq: r.Int64(), Metrics: fmt.Sprint(i)})
+			case 1:
+				c.Judged = append(c.Judged, node.Node{ID: n.ID, State: node.Lost, Seq: r.Int64()})
+			}
 		}
 		for range r.IntN(3) {
 			gone := id()
@@ -227,12 +235,17 @@ func randomChanges(t *testing.T, d *database) {
 		c.Clock = o.clock
 		c.Clock.Position = o.at
 		model = nodetest.Store(model, c)
-		got, err := d.Load(t.Context(), o.Lease)
+		got, err := Load(t.Context(), d, o.Lease)
 		must(t, err)
 		if len(model.Nodes) == 0 {
 			model.Nodes = got.Nodes[:0]
 		}
-		if diff(t, fmt.Sprint("after commit ", i), got, model); t.Failed() {
+		nodes, err := d.Nodes(t.Context(), nodestore.NodeQuery{})
+		must(t, err)
+		diff(t, fmt.Sprint("nodes after commit ", i), append(model.Nodes[:0:0], nodes...), model.Nodes)
+		want := model
+		want.Nodes = loadable(model.Nodes...)
+		if diff(t, fmt.Sprint("after commit ", i), got, want); t.Failed() {
 			return
 		}
 	}
@@ -249,7 +262,7 @@ func largeCommit(t *testing.T, d *database) {
 		c.Events = append(c.Events, o.event(i, node.Event{Kind: node.Joined, NodeID: id, To: node.Up}))
 	}
 	o.commit(t, c)
-	snapshot, err := d.Load(t.Context(), o.Lease)
+	snapshot, err := Load(t.Context(), d, o.Lease)
 	must(t, err)
 	if !reflect.DeepEqual(snapshot.Nodes, c.Nodes) {
 		t.Errorf("%d of %d nodes are stored, or they differ", len(snapshot.Nodes), size)
@@ -275,6 +288,8 @@ func changesUntouched(t *testing.T, d *database) {
 	sample := func() node.Changes {
 		return node.Changes{
 			Nodes:   []node.Node{{ID: "b\x00"}, {ID: "a\xff"}},
+			Heard:   []node.Heard{{ID: "b\x00", Metrics: "\xff"}},
+			Judged:  []node.Node{{ID: "b\x00", Name: "\xff"}},
 			Removed: []string{"z\x00", "y"},
 			Deleted: map[string]node.Stamp{"x\x00": 1},
 			Events:  []node.Event{o.event(0, node.Event{Kind: node.Joined, NodeID: "b\x00", Name: "\xff"})},

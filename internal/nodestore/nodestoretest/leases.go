@@ -35,7 +35,7 @@ func firstAcquire(t *testing.T, d *database) {
 	if want := (nodestore.Lease{Partition: 0, Owner: "a", Term: 1}); l != want {
 		t.Errorf("lease %+v, want %+v", l, want)
 	}
-	snapshot, err := d.Load(t.Context(), l)
+	snapshot, err := Load(t.Context(), d, l)
 	must(t, err)
 	want := node.Clock{Position: node.Position{Epoch: 1}, Settings: initial}
 	diff(t, "clock", snapshot.Clock, want)
@@ -44,7 +44,7 @@ func firstAcquire(t *testing.T, d *database) {
 	}
 	l, err = d.Acquire(t.Context(), 0, "a", long, node.Settings{Threshold: time.Second, MaxNodes: 1})
 	must(t, err)
-	snapshot, err = d.Load(t.Context(), l)
+	snapshot, err = Load(t.Context(), d, l)
 	must(t, err)
 	diff(t, "settings change through the stream alone: clock", snapshot.Clock, want)
 }
@@ -70,7 +70,7 @@ func partitionsApart(t *testing.T, d *database) {
 	other, err := d.Acquire(t.Context(), 1, "b", long, initial)
 	must(t, err)
 	a.commit(t, node.Changes{Nodes: []node.Node{{ID: "n", State: node.Up}}, Deleted: map[string]node.Stamp{"x": 1}})
-	snapshot, err := d.Load(t.Context(), other)
+	snapshot, err := Load(t.Context(), d, other)
 	must(t, err)
 	if len(snapshot.Nodes)+len(snapshot.Deleted) != 0 || snapshot.Clock.Position.Seq != 0 {
 		t.Errorf("partition 1 has what was committed to partition 0: %+v", snapshot)
@@ -134,7 +134,7 @@ func oldTermFenced(t *testing.T, d *database) {
 	never := nodestore.Lease{Partition: 0, Owner: "b", Term: current.Term + 1}
 	for _, l := range []nodestore.Lease{old.Lease, none, never} {
 		c := node.Changes{Clock: node.Clock{Position: old.next()}}
-		_, loadErr := d.Load(t.Context(), l)
+		_, loadErr := Load(t.Context(), d, l)
 		_, pruneErr := d.Prune(t.Context(), l, 0, 10)
 		_, recordErr := d.Record(t.Context(), l, old.event(0, node.Event{Kind: node.Stalled}))
 		for what, err := range map[string]error{
@@ -197,7 +197,7 @@ func commitRace(t *testing.T, d *database) {
 		total += n
 	}
 	o := acquire(t, d, "owner 0")
-	snapshot, err := d.Load(t.Context(), o.Lease)
+	snapshot, err := Load(t.Context(), d, o.Lease)
 	must(t, err)
 	events, err := d.Events(t.Context(), "", 1000)
 	must(t, err)
@@ -215,7 +215,7 @@ func tenure(ctx context.Context, s nodestore.Store, name string) (commits int, e
 	if err != nil {
 		return 0, err
 	}
-	snapshot, err := s.Load(ctx, l)
+	snapshot, err := Load(ctx, s, l)
 	o := &owner{Lease: l, store: s, at: snapshot.Clock.Position, clock: snapshot.Clock}
 	for range 5 {
 		if errors.Is(err, nodestore.ErrFenced) {

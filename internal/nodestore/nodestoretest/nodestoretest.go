@@ -76,7 +76,7 @@ func acquire(t *testing.T, s nodestore.Store, name string) *owner {
 	t.Helper()
 	l, err := s.Acquire(t.Context(), 0, name, long, initial)
 	must(t, err)
-	snapshot, err := s.Load(t.Context(), l)
+	snapshot, err := Load(t.Context(), s, l)
 	must(t, err)
 	return &owner{Lease: l, store: s, at: snapshot.Clock.Position, clock: snapshot.Clock}
 }

@@ -21,7 +21,7 @@ func randomHistory(t *testing.T, d *database) {
 	rng := rand.New(rand.NewPCG(seed, 5)) // the clock is turned back beyond the time that is asked for, too
 	l, err := d.Acquire(t.Context(), 0, "a", long, nodetest.GenerateSettings())
 	must(t, err)
-	snapshot, err := d.Load(t.Context(), l)
+	snapshot, err := Load(t.Context(), d, l)
 	must(t, err)
 	f := node.New(0, snapshot)
 	var events []node.Event

@@ -82,14 +82,43 @@ func nodeFields(t *testing.T, d *database) {
 		n.ID = "node " + name
 		o.commit(t, node.Changes{Nodes: []node.Node{{ID: n.ID, State: node.Up}}})
 		o.commit(t, node.Changes{Nodes: []node.Node{n}}) // an update must set all of it, too
-		snapshot, err := d.Load(t.Context(), o.Lease)
+		snapshot, err := Load(t.Context(), d, o.Lease)
 		must(t, err)
-		diff(t, name+": loaded", snapshot.Nodes, []node.Node{n})
+		diff(t, name+": loaded", snapshot.Nodes, loadable(n))
 		nodes, err := d.Nodes(t.Context(), nodestore.NodeQuery{})
 		must(t, err)
 		diff(t, name+": read", nodes, []node.Node{n})
+		updates(t, o, f, n)
 		o.commit(t, node.Changes{Removed: []string{n.ID}})
 	}
+}
+
+// updates checks that of a stored node is written what was heard or judged, and nothing else.
+func updates(t *testing.T, o *owner, f filler, n node.Node) {
+	t.Helper()
+	opposite := f
+	opposite.number = func(i int) int64 { return f.number(i) ^ 1 }
+	opposite.text = func(field string) string { return "another " + f.text(field) }
+	heard := filled[node.Heard](t, opposite)
+	heard.ID = n.ID
+	n.Heard, n.HeardW, n.Seq, n.Metrics, n.Workload = heard.Heard, heard.HeardW, heard.Seq, heard.Metrics, heard.Workload
+	absent := heard
+	absent.ID = "absent"
+	o.commit(t, node.Changes{Heard: []node.Heard{heard, absent}})
+	read := func(what string, want node.Node) {
+		t.Helper()
+		nodes, err := o.store.Nodes(t.Context(), nodestore.NodeQuery{ChangedSince: o.at.Seq - 1})
+		must(t, err)
+		diff(t, what, nodes, []node.Node{want})
+	}
+	read("heard", n)
+	judged := filled[node.Node](t, opposite)
+	judged.ID = n.ID
+	want := judged
+	want.AgentVersion, want.OS, want.Arch, want.Metrics, want.Workload = n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload
+	judged.AgentVersion, judged.OS, judged.Arch, judged.Metrics, judged.Workload = "", "", "", "", ""
+	o.commit(t, node.Changes{Judged: []node.Node{judged, {ID: "absent"}}})
+	read("judged", want)
 }
 
 func eventFields(t *testing.T, d *database) {
@@ -136,7 +165,7 @@ func clockFields(t *testing.T, d *database) {
 		c := filled[node.Clock](t, f)
 		must(t, d.Commit(t.Context(), o.Lease, o.at, node.Changes{Clock: c}))
 		o.at = c.Position
-		snapshot, err := d.Load(t.Context(), o.Lease)
+		snapshot, err := Load(t.Context(), d, o.Lease)
 		must(t, err)
 		diff(t, name+": loaded", snapshot.Clock, c)
 		status, err := d.Status(t.Context(), 0)
@@ -169,11 +198,24 @@ func unstorable(t *testing.T, d *database) {
 	notes, err := d.Annotations(t.Context(), bad, 10)
 	must(t, err)
 	diff(t, "annotations", notes, []node.Annotation{filled[node.Annotation](t, cleaned)})
-	snapshot, err := d.Load(t.Context(), o.Lease)
+	snapshot, err := Load(t.Context(), d, o.Lease)
 	must(t, err)
 	wantNode := filled[node.Node](t, cleaned)
 	wantNode.Seq = 99
-	diff(t, "nodes", snapshot.Nodes, []node.Node{wantNode})
+	diff(t, "nodes", snapshot.Nodes, loadable(wantNode))
+	all, err := d.Nodes(t.Context(), nodestore.NodeQuery{})
+	must(t, err)
+	diff(t, "nodes, read", all, []node.Node{wantNode})
+	heard := filled[node.Heard](t, f)
+	wantNode.Heard, wantNode.HeardW, wantNode.Seq = heard.Heard, heard.HeardW, heard.Seq
+	wantNode.Name = "judged"
+	judged := n
+	judged.Name, judged.Heard, judged.HeardW, judged.Seq = wantNode.Name, heard.Heard, heard.HeardW, heard.Seq
+	o.commit(t, node.Changes{Heard: []node.Heard{heard}})
+	o.commit(t, node.Changes{Judged: []node.Node{judged}})
+	all, err = d.Nodes(t.Context(), nodestore.NodeQuery{})
+	must(t, err)
+	diff(t, "nodes, updated", all, []node.Node{wantNode})
 	diff(t, "tombstones", snapshot.Deleted, map[string]node.Stamp{good: 5})
 	events, err := d.Events(t.Context(), bad, 10)
 	must(t, err)

@@ -14,8 +14,8 @@ func column[R, V any](rows []R, value func(*R) V) []V {
 	return out
 }
 
-// nodeArrays are the columns of standardsql.NodeColumns.
-func nodeArrays(nodes []node.Node) []any {
+// keptArrays are the columns of standardsql.KeptColumns.
+func keptArrays(nodes []node.Node) []any {
 	text := func(value func(*node.Node) string) []string { return column(nodes, value) }
 	number := func(value func(*node.Node) int64) []int64 { return column(nodes, value) }
 	return []any{
@@ -36,12 +36,31 @@ func nodeArrays(nodes []node.Node) []any {
 		number(func(n *node.Node) int64 { return int64(n.Interval) }),
 		text(func(n *node.Node) string { return n.BootID }),
 		number(func(n *node.Node) int64 { return n.Seq }),
+		text(func(n *node.Node) string { return n.Senders }),
+	}
+}
+
+// nodeArrays are the columns of standardsql.NodeColumns.
+func nodeArrays(nodes []node.Node) []any {
+	text := func(value func(*node.Node) string) []string { return column(nodes, value) }
+	return append(keptArrays(nodes),
 		text(func(n *node.Node) string { return n.AgentVersion }),
 		text(func(n *node.Node) string { return n.OS }),
 		text(func(n *node.Node) string { return n.Arch }),
 		text(func(n *node.Node) string { return n.Metrics }),
 		text(func(n *node.Node) string { return n.Workload }),
-		text(func(n *node.Node) string { return n.Senders }),
+	)
+}
+
+// heardArrays are the columns of standardsql.HeardColumns.
+func heardArrays(heard []node.Heard) []any {
+	return []any{
+		column(heard, func(h *node.Heard) string { return h.ID }),
+		column(heard, func(h *node.Heard) int64 { return int64(h.Heard) }),
+		column(heard, func(h *node.Heard) int64 { return int64(h.HeardW) }),
+		column(heard, func(h *node.Heard) int64 { return h.Seq }),
+		column(heard, func(h *node.Heard) string { return h.Metrics }),
+		column(heard, func(h *node.Heard) string { return h.Workload }),
 	}
 }
 

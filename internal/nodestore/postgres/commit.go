@@ -30,18 +30,41 @@ const fence = `WITH fence AS (UPDATE partitions
 		WHERE partition = $6 AND term = $7 AND epoch = $8 AND seq = $9 RETURNING 1)
 	SELECT 1 / count(*) FROM fence`
 
+// The arrays of the columns of a node.
+const (
+	keptTypes = `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+		$9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[],
+		$16::text[], $17::bigint[], $18::text[]`
+	nodeTypes  = keptTypes + `, $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]`
+	heardTypes = `$1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]`
+)
+
 var (
-	putNodes = upsert("nodes", standardsql.NodeColumns, `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
-		$6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-		$14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[],
-		$22::text[], $23::text[]`, "changed")
+	putNodes      = upsert("nodes", standardsql.NodeColumns, nodeTypes, "changed")
+	putHeard      = update("nodes", standardsql.HeardColumns, heardTypes, "changed")
+	putJudged     = update("nodes", standardsql.KeptColumns, keptTypes, "changed")
 	putTombstones = upsert("deleted_nodes", "id, at", `$1::text[], $2::bigint[]`)
 )
+
+// update writes some columns of rows that are there, given as one array for each column, and then one bigint for each
+// column that is the same in all rows. It costs three quarters of an upsert of all columns.
+func update(table, columns, arrays string, same ...string) string {
+	names := standardsql.Names(columns)
+	var sets []string
+	for _, c := range names[1:] {
+		sets = append(sets, c+" = u."+c)
+	}
+	for i, c := range same {
+		sets = append(sets, fmt.Sprintf("%s = $%d::bigint", c, len(names)+1+i))
+	}
+	return fmt.Sprintf(`UPDATE %s t SET %s FROM unnest(%s) u (%s) WHERE t.id = u.id`,
+		table, strings.Join(sets, ", "), arrays, columns)
+}
 
 // upsert writes rows given as one array for each column, then the partition, and then one bigint for each column that is
 // the same in all rows.
 func upsert(table, columns, arrays string, same ...string) string {
-	names := strings.Split(columns, ",")
+	names := standardsql.Names(columns)
 	arguments := len(names) + 1
 	into, values := columns+", partition", fmt.Sprintf("u.*, $%d::integer", arguments)
 	for _, c := range same {
@@ -50,7 +73,6 @@ func upsert(table, columns, arrays string, same ...string) string {
 	}
 	sets := make([]string, 0, len(names))
 	for _, c := range append(names[1:], same...) {
-		c = strings.TrimSpace(c)
 		sets = append(sets, c+" = excluded."+c)
 	}
 	return fmt.Sprintf(`INSERT INTO %s (%s) SELECT %s FROM unnest(%s) u
@@ -98,6 +120,12 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 	}
 	for nodes := range slices.Chunk(c.Nodes, chunk) {
 		b.Queue(putNodes, append(nodeArrays(nodes), l.Partition, int64(p.Seq))...)
+	}
+	for heard := range slices.Chunk(c.Heard, chunk) {
+		b.Queue(putHeard, append(heardArrays(heard), int64(p.Seq))...)
+	}
+	for nodes := range slices.Chunk(c.Judged, chunk) {
+		b.Queue(putJudged, append(keptArrays(nodes), int64(p.Seq))...)
 	}
 	queueTombstones(b, l.Partition, c.Deleted)
 	for events := range slices.Chunk(c.Events, chunk) {

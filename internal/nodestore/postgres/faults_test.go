@@ -16,7 +16,7 @@ import (
 func all(ctx context.Context, s nodestore.Store, l nodestore.Lease, from node.Position) map[string]error {
 	chat := nodestore.ChatLease{Chat: "chat", Owner: "a", Term: 1}
 	_, acquire := s.Acquire(ctx, 0, "a", time.Hour, settings)
-	_, load := s.Load(ctx, l)
+	_, load := s.Load(ctx, l, func(*node.Node) {})
 	_, _, committed := s.Committed(ctx, 0)
 	_, record := s.Record(ctx, l, node.Event{})
 	_, prune := s.Prune(ctx, l, time.Hour, 1)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/nodestoretest"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
 )
 
@@ -173,7 +174,7 @@ func TestAFrozenCommitDoesNotKeepTheNodes(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("committed after %v, want within 10 s", took)
 	}
-	snapshot, err := s.Load(t.Context(), l)
+	snapshot, err := nodestoretest.Load(t.Context(), s, l)
 	if err != nil || len(snapshot.Nodes) != 1 || snapshot.Nodes[0].State != node.Down || snapshot.Nodes[0].Name != "" {
 		t.Errorf("stored %+v, %v: want what the new owner wrote", snapshot.Nodes, err)
 	}

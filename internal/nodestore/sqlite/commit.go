@@ -20,6 +20,8 @@ const (
 	fence statement = iota
 	removeNode
 	putNode
+	putHeard
+	putJudged
 	putTombstone
 	removeTombstone
 	putEvent
@@ -34,6 +36,8 @@ var texts = [statementCount]string{
 		WHERE partition = ? AND term = ? AND epoch = ? AND seq = ?`,
 	removeNode:      `DELETE FROM nodes WHERE id = ? AND partition = ?`,
 	putNode:         putNodeText(),
+	putHeard:        updateText(standardsql.HeardColumns),
+	putJudged:       updateText(standardsql.KeptColumns),
 	putTombstone:    `INSERT INTO deleted_nodes (id, partition, at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
 	removeTombstone: `DELETE FROM deleted_nodes WHERE id = ? AND partition = ?`,
 	putEvent:        strings.ReplaceAll(standardsql.InsertEvent, "{now}", "$22"),
@@ -42,14 +46,23 @@ var texts = [statementCount]string{
 
 // putNodeText inserts a node with all its columns, or overwrites all but its key.
 func putNodeText() string {
-	columns := strings.Split(standardsql.NodeColumns, ",")
+	columns := standardsql.Names(standardsql.NodeColumns)
 	sets := make([]string, 0, len(columns))
 	for _, c := range columns[1:] {
-		c = strings.TrimSpace(c)
 		sets = append(sets, c+" = excluded."+c)
 	}
 	return `INSERT INTO nodes (` + standardsql.NodeColumns + `, changed, partition) VALUES (?` +
 		strings.Repeat(", ?", len(columns)+1) + `) ON CONFLICT (id) DO UPDATE SET changed = excluded.changed, ` + strings.Join(sets, ", ")
+}
+
+// updateText sets some columns of a node that is there. Their arguments are numbered, since the key comes first in them.
+func updateText(columns string) string {
+	names := standardsql.Names(columns)
+	sets := []string{fmt.Sprintf("changed = ?%d", len(names)+1)}
+	for i, c := range names[1:] {
+		sets = append(sets, fmt.Sprintf("%s = ?%d", c, i+2))
+	}
+	return `UPDATE nodes SET ` + strings.Join(sets, ", ") + ` WHERE id = ?1`
 }
 
 func prepare(ctx context.Context, db *sql.DB) (out statements, err error) {
@@ -117,6 +130,12 @@ func (w *commit) write(c node.Changes) {
 	}
 	for i := range c.Nodes {
 		w.exec(putNode, append(standardsql.NodeValues(&c.Nodes[i]), int64(c.Clock.Position.Seq), w.partition)...)
+	}
+	for i := range c.Heard {
+		w.exec(putHeard, append(standardsql.HeardValues(&c.Heard[i]), int64(c.Clock.Position.Seq))...)
+	}
+	for i := range c.Judged {
+		w.exec(putJudged, append(standardsql.KeptValues(&c.Judged[i]), int64(c.Clock.Position.Seq))...)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Deleted)) {
 		if at := c.Deleted[id]; at != 0 {

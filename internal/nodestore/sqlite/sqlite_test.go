@@ -152,7 +152,7 @@ func TestCommitIsAtomic(t *testing.T) {
 	if err == nil || errors.Is(err, nodestore.ErrFenced) || errors.Is(err, nodestore.ErrUnavailable) {
 		t.Errorf("error %v, want the trigger's", err)
 	}
-	snapshot, err := s.Load(t.Context(), l)
+	snapshot, err := nodestoretest.Load(t.Context(), s, l)
 	if err != nil || len(snapshot.Nodes)+len(snapshot.Deleted) != 0 || snapshot.Clock.Position != from {
 		t.Errorf("left behind: %+v, %v", snapshot, err)
 	}

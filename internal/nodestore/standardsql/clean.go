@@ -31,7 +31,12 @@ func CleanArgs(args []any) []any {
 // CleanChanges returns the changes as they can be stored, with the nodes by id. It leaves c as it is. Of two nodes
 // whose ids are the same once cleaned, the later one is kept.
 func CleanChanges(c node.Changes) node.Changes {
-	c.Nodes = cleanNodes(c.Nodes)
+	c.Nodes, c.Judged = cleanNodes(c.Nodes), cleanNodes(c.Judged)
+	c.Heard = slices.Clone(c.Heard)
+	for i := range c.Heard {
+		h := &c.Heard[i]
+		h.ID, h.Metrics, h.Workload = Clean(h.ID), Clean(h.Metrics), Clean(h.Workload)
+	}
 	c.Events = slices.Clone(c.Events)
 	for i := range c.Events {
 		c.Events[i] = CleanEvent(c.Events[i])

@@ -76,18 +76,22 @@ func (s Store) Committed(ctx context.Context, partition int) (term int64, p node
 }
 
 // Load implements nodestore.Writer.
-func (s Store) Load(ctx context.Context, l nodestore.Lease) (out node.Snapshot, err error) {
+func (s Store) Load(ctx context.Context, l nodestore.Lease, add func(*node.Node)) (out node.Snapshot, err error) {
 	err = s.read(ctx, fmt.Sprintf("load partition %d", l.Partition), func(tx session) error {
 		row, ok, err := readPartition(ctx, tx, l.Partition)
 		if err := fenced(ok && row.term == l.Term, err); err != nil {
 			return err
 		}
 		out = node.Snapshot{Clock: row.clock, Deleted: make(map[string]node.Stamp)}
-		if err := tx.each(ctx, `SELECT `+NodeColumns+` FROM nodes WHERE partition = $1 ORDER BY id`, []any{l.Partition},
+		var n node.Node // one for all: there may be millions
+		to := keptPlaces(&n)
+		if err := tx.each(ctx, `SELECT `+KeptColumns+` FROM nodes WHERE partition = $1`, []any{l.Partition},
 			func(scan func(...any) error) (bool, error) {
-				n, err := scanNode(scan)
-				out.Nodes = append(out.Nodes, n)
-				return true, err
+				if err := scan(to...); err != nil {
+					return false, err
+				}
+				add(&n)
+				return true, nil
 			}); err != nil {
 			return err
 		}

@@ -11,27 +11,56 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 )
 
-// NodeColumns are the columns of the table nodes but for the partition, in the order of ScanNode and NodeValues.
-const NodeColumns = `id, name, ip, meta, state, reason, evidence, told, since, incident, joined, heard, heard_w,
-	threshold, report_interval, boot_id, seq, agent_version, os, arch, metrics, workload, senders`
+// KeptColumns are the columns of the table nodes that a fold keeps in memory, in the order of KeptValues. The partition and
+// changed are no part of a node.
+const KeptColumns = `id, name, ip, meta, state, reason, evidence, told, since, incident, joined, heard, heard_w,
+	threshold, report_interval, boot_id, seq, senders`
 
-// NodeValues are the values of NodeColumns.
-func NodeValues(n *node.Node) []any {
+// NodeColumns are all columns of a node, in the order of NodeValues.
+const NodeColumns = KeptColumns + `, agent_version, os, arch, metrics, workload`
+
+// HeardColumns are those that every heartbeat changes, after the key, in the order of HeardValues.
+const HeardColumns = `id, heard, heard_w, seq, metrics, workload`
+
+// Names are the columns of a list, the key first.
+func Names(columns string) []string {
+	names := strings.Split(columns, ",")
+	for i := range names {
+		names[i] = strings.TrimSpace(names[i])
+	}
+	return names
+}
+
+// KeptValues are the values of KeptColumns.
+func KeptValues(n *node.Node) []any {
 	return []any{
 		n.ID, n.Name, n.IP, n.Meta, string(n.State), n.Reason, n.Evidence, string(n.Told),
 		int64(n.Since), int64(n.Incident), int64(n.Joined), int64(n.Heard), int64(n.HeardW),
-		int64(n.Threshold), int64(n.Interval), n.BootID, n.Seq,
-		n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload, n.Senders,
+		int64(n.Threshold), int64(n.Interval), n.BootID, n.Seq, n.Senders,
+	}
+}
+
+// NodeValues are the values of NodeColumns.
+func NodeValues(n *node.Node) []any {
+	return append(KeptValues(n), n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload)
+}
+
+// HeardValues are the values of HeardColumns.
+func HeardValues(h *node.Heard) []any {
+	return []any{h.ID, int64(h.Heard), int64(h.HeardW), h.Seq, h.Metrics, h.Workload}
+}
+
+// keptPlaces are where KeptColumns are scanned to.
+func keptPlaces(n *node.Node) []any {
+	return []any{
+		&n.ID, &n.Name, &n.IP, &n.Meta, &n.State, &n.Reason, &n.Evidence, &n.Told,
+		&n.Since, &n.Incident, &n.Joined, &n.Heard, &n.HeardW,
+		&n.Threshold, &n.Interval, &n.BootID, &n.Seq, &n.Senders,
 	}
 }
 
 func scanNode(scan func(...any) error) (n node.Node, err error) {
-	err = scan(
-		&n.ID, &n.Name, &n.IP, &n.Meta, &n.State, &n.Reason, &n.Evidence, &n.Told,
-		&n.Since, &n.Incident, &n.Joined, &n.Heard, &n.HeardW,
-		&n.Threshold, &n.Interval, &n.BootID, &n.Seq,
-		&n.AgentVersion, &n.OS, &n.Arch, &n.Metrics, &n.Workload, &n.Senders,
-	)
+	err = scan(append(keptPlaces(&n), &n.AgentVersion, &n.OS, &n.Arch, &n.Metrics, &n.Workload)...)
 	return n, err
 }
 

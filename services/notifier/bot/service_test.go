@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Load(t.Context(), l)
+	s, err := store.Load(t.Context(), l, func(*node.Node) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,6 +88,7 @@ func serve(ctx context.Context, cfg evaluator.ProcessConfig, log zerolog.Logger)
 	log.Info().Stringer("metrics", ops.Addr()).Str("version", telemetry.Version()).Msg("starting")
 	return lifecycle.Run(ctx, stopGrace,
 		lifecycle.Service{Name: "metrics", Run: ops.Run},
+		lifecycle.Service{Name: "memory", Run: keepRoom},
 		lifecycle.Service{Name: "introduction", Run: nats.Introduction("evaluator", id, telemetry.Version(), nil)},
 		lifecycle.Service{Name: "fold", Run: fold},
 	)
