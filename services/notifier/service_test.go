@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +230,79 @@ func TestMonitorEventsDoNotWaitForABusyChat(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := len(sender.all()); n != 2 {
 			t.Errorf("%d messages, want 2: the monitor is deaf", n)
+		}
+	})
+}
+
+// joins are so many nodes that appear for the first time.
+func joins(n int) []node.Event {
+	es := make([]node.Event, n)
+	for i := range es {
+		es[i] = node.Event{Kind: node.Joined, NodeID: fmt.Sprintf("new-%03d", i), To: node.Up}
+	}
+	return es
+}
+
+// A failure waits only behind failures: not behind the joining of many, also where another notifier told of that.
+func TestFailuresDoNotWaitBehindGoodNews(t *testing.T) {
+	for name, takeOver := range map[string]bool{"one notifier": false, "another takes over": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				store, sender := newMemory(), newScript(nil)
+				o := Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}}
+				s := startWith(t, o)
+				tell := func(wait time.Duration, want int, why string, events ...node.Event) {
+					t.Helper()
+					store.commit(events...)
+					s.Wake()
+					time.Sleep(wait)
+					if n := len(sender.all()); n != want {
+						t.Fatalf("%d messages, want %d: %s", n, want, why)
+					}
+				}
+				tell(2*time.Second, 1, "many joined", joins(30)...)
+				if takeOver {
+					s.stop()
+					o.ID = "b"
+					s = startWith(t, o)
+					tell(2*time.Second, 1, "there is no news")
+				}
+				tell(2*time.Second, 1, "the chat is busy", joins(1)...)
+				tell(time.Second, 2, "a node is down", downs(1)...)
+				tell(2*time.Second, 2, "the chat is busy", joins(1)...)
+				tell(2*time.Second, 3, "all are down", downs(40)...)
+				tell(2*time.Second, 3, "many failures were told", downs(1)...)
+				tell(15*time.Second, 4, "all that waits is told")
+			})
+		})
+	}
+}
+
+// A notification that reached nobody is as urgent when it is told with what happened since.
+func TestAThawedFailureStaysUrgent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newMemory()
+		var fails atomic.Bool
+		sender := newScript(func(int, string, string) error {
+			if fails.Load() {
+				return &telegram.Error{Words: "wait", RetryAfter: 5 * time.Second}
+			}
+			return nil
+		})
+		s := startWith(t, Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}})
+		store.commit(joins(30)...)
+		s.Wake()
+		time.Sleep(2 * time.Second)
+		fails.Store(true)
+		store.commit(downs(1)...)
+		s.Wake()
+		time.Sleep(2 * time.Second)
+		fails.Store(false)
+		store.commit(joins(1)...)
+		s.Wake()
+		time.Sleep(6 * time.Second)
+		if n := len(sender.all()); n != 2 {
+			t.Errorf("%d messages, want 2: a node is down", n)
 		}
 	})
 }

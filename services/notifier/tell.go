@@ -16,8 +16,9 @@ import (
 const (
 	// collectLimit is how many events one transaction passes.
 	collectLimit = 5000
-	// collectFor is how long events are collected before what is there is told.
-	collectFor = time.Second
+	// collectFor is how long events are collected before what is there is told: of a hundred thousand at once the first
+	// message tells a part, and how many there are in all, and the second the rest.
+	collectFor = 200 * time.Millisecond
 	// loadLimit is how many waiting alerts are loaded; more are counted by the store.
 	loadLimit = 1000
 )
@@ -76,7 +77,7 @@ func (t *teller) recall(ctx context.Context) error {
 			continue
 		}
 		t.pace.remember(at)
-		t.load.add(burden{at, b.Alerts})
+		t.load.add(burden{at, b.Alerts, b.Failures})
 	}
 	t.term = t.lease.Term
 	return nil
@@ -111,6 +112,9 @@ func (t *teller) choose(all []nodestore.Silence, events []nodestore.Candidate) [
 		if c.Held == nodestore.Silenced && !active.of(events[i].NodeID, events[i].Meta) {
 			t.again() // it is over already
 		}
+		if !c.Skip && c.Held == "" && failure(events[i].Kind, events[i].To) {
+			t.pressing = true
+		}
 	}
 	return out
 }
@@ -138,18 +142,20 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	if n != nil {
-		return t.paced(func() error { return t.attempt(ctx, *n) })
+		return t.paced(true, func() error { return t.attempt(ctx, *n) })
 	}
 	alerts, err := t.o.Store.Waiting(ctx, t.lease, loadLimit+1)
 	if err != nil {
 		return 0, err
 	}
-	if wait := t.load.wait(now); wait > 0 && !slices.ContainsFunc(alerts, ofMonitor) {
+	monitor := slices.ContainsFunc(alerts, ofMonitor)
+	if wait := t.load.wait(now, t.pressing); wait > 0 && !monitor {
 		return wait, nil
 	}
 	if len(alerts) > 0 {
-		return t.paced(func() error { return t.alert(ctx, alerts) })
+		return t.paced(t.pressing || monitor, func() error { return t.alert(ctx, alerts) })
 	}
+	t.pressing = false
 	return t.otherwise(ctx, now)
 }
 
@@ -164,13 +170,19 @@ func (t *teller) thaw(ctx context.Context, n *nodestore.Notification) (*nodestor
 	if err != nil || len(more) == 0 {
 		return n, err
 	}
+	return nil, t.takeBack(ctx, n)
+}
+
+// takeBack makes the alerts of a notification that reached nobody wait again.
+func (t *teller) takeBack(ctx context.Context, n *nodestore.Notification) error {
 	t.thawed = true
-	return nil, t.o.Store.Thaw(ctx, t.lease, n.ID)
+	t.pressing = t.pressing || t.failuresIn(n) > 0
+	return t.o.Store.Thaw(ctx, t.lease, n.ID)
 }
 
 // paced does something that sends a message, or returns how long the chat's pace asks to wait.
-func (t *teller) paced(send func() error) (time.Duration, error) {
-	if wait := t.pace.take(t.o.Now()); wait > 0 {
+func (t *teller) paced(urgent bool, send func() error) (time.Duration, error) {
+	if wait := t.pace.take(t.o.Now(), urgent); wait > 0 {
 		return wait, nil
 	}
 	return 0, send()
@@ -188,7 +200,7 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}
-		t.load.add(burden{t.o.Now(), n.Alerts})
+		t.load.add(burden{t.o.Now(), n.Alerts, t.failuresIn(&n)})
 		t.metrics.alerts.WithLabelValues(t.name).Add(float64(n.Alerts))
 		t.moved(ctx)
 		return t.told(ctx, t.accepted)
