@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	// collectLimit is how many events one transaction passes.
+	// collectLimit is how many events one transaction passes, and collectFirst how many the first of several.
 	collectLimit = 5000
+	collectFirst = 500
 	// collectFor is how long events are collected before what is there is told: of a hundred thousand at once the first
 	// message tells a part, and how many there are in all, and the second the rest.
-	collectFor = 200 * time.Millisecond
+	collectFor = 100 * time.Millisecond
 	// loadLimit is how many waiting alerts are loaded; more are counted by the store.
 	loadLimit = 1000
 )
@@ -41,8 +42,10 @@ func (t *teller) tell(ctx context.Context) error {
 	if err := t.recall(ctx); err != nil {
 		return err
 	}
+	more := false
 	for ctx.Err() == nil {
-		if err := t.collect(ctx); err != nil {
+		var err error
+		if more, err = t.collect(ctx, more); err != nil {
 			return err
 		}
 		if err := t.sweep(ctx); err != nil {
@@ -53,7 +56,7 @@ func (t *teller) tell(ctx context.Context) error {
 			return err
 		}
 		t.can()
-		if wait > 0 {
+		if wait > 0 && !more {
 			t.rest(ctx, min(wait, t.o.Timing.Poll))
 		}
 	}
@@ -83,22 +86,26 @@ func (t *teller) recall(ctx context.Context) error {
 	return nil
 }
 
-// collect decides about new events. It stops when it takes long, so that the first of many is told soon.
-func (t *teller) collect(ctx context.Context) error {
+// collect decides about new events. It stops when it takes long, so that the first of many is told soon, and reports
+// whether there may be more. goesOn says that it stopped so before.
+func (t *teller) collect(ctx context.Context, goesOn bool) (more bool, err error) {
 	began := t.o.Now()
-	var err error
 	if t.silences, err = t.o.Store.Silences(ctx, began); err != nil {
-		return err
+		return false, err
 	}
-	for {
-		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit,
-			nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose})
+	chooser := nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose}
+	limit := collectFirst
+	if goesOn {
+		limit = collectLimit
+	}
+	for ; ; limit = collectLimit {
+		n, err := t.o.Store.Collect(ctx, t.lease, limit, chooser)
 		if err != nil || n == 0 {
-			return err
+			return false, err
 		}
 		crashpoint.Here("notifier.collected")
 		if t.o.Now().Sub(began) >= collectFor {
-			return nil
+			return true, nil
 		}
 	}
 }
