@@ -104,6 +104,9 @@ func (t *teller) collect(ctx context.Context, goesOn bool) (more bool, err error
 			return false, err
 		}
 		crashpoint.Here("notifier.collected")
+		if n < limit { // what is committed from here on wakes the teller again
+			return false, nil
+		}
 		if t.o.Now().Sub(began) >= collectFor {
 			return true, nil
 		}
