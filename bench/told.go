@@ -126,6 +126,10 @@ func (p *pipeline) mass(ctx context.Context, t *telegramtest.Server, nodes, aliv
 	if err := p.folded(ctx); err != nil {
 		return err
 	}
+	var early int
+	if err := p.db.QueryRow(ctx, `SELECT count(*) FROM nodes WHERE state = 'lost'`).Scan(&early); err != nil || early > 0 {
+		return errors.Join(err, fmt.Errorf("%d nodes are lost before their time: the machine is too busy to measure it", early))
+	}
 	p.NATS.Kill()
 	time.Sleep(threshold/2 + 2*time.Second) // longer than a gap that still counts as observed
 	if err := p.NATS.Start(ctx); err != nil {
