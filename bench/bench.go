@@ -59,7 +59,7 @@ var parts = []part{
 	{"ingest", "heartbeats as fast as they are acknowledged, beside handlers that do less", measureIngest},
 	{"pipeline", "the whole way into Postgres: saturated, at 5,000 and at 500 heartbeats a second", measurePipeline},
 	{"told", "until people are told: of one node, and of nearly all at once", measureTold},
-	{"silence", "until people are told of silent nodes, among a hundred thousand", measureSilence},
+	{"silence", "until people are told of nodes that fall silent, a hundredth of a hundred thousand within a minute", measureSilence},
 	{"web", "the page and its API, with ten thousand nodes", measureWeb},
 	{"standalone", "everything in one process", measureStandalone},
 	{"agent", "the agent, beside a thousand processes", measureAgent},

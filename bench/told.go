@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gensyn-monitor/gensyn-monitor/bench/load"
 	"github.com/gensyn-monitor/gensyn-monitor/services/notifier/telegram/telegramtest"
 )
@@ -114,7 +116,8 @@ func begin(ctx context.Context, o load.Options) (stop func() (load.Result, error
 	return func() (load.Result, error) { cancel(); <-done; return r, err }
 }
 
-// mass lets all nodes but the first be lost at once.
+// mass lets all nodes but the first be lost at once. People are told of their joining just before: the outage must not
+// stand behind that.
 func (p *pipeline) mass(ctx context.Context, t *telegramtest.Server, nodes, alive int, threshold time.Duration) error {
 	all := load.Options{Addr: address(p.IngestURL), Nodes: nodes, Count: nodes, Duration: time.Hour, Interval: 4}
 	if _, err := p.post(ctx, all); err != nil {
@@ -122,6 +125,10 @@ func (p *pipeline) mass(ctx context.Context, t *telegramtest.Server, nodes, aliv
 	}
 	if err := p.folded(ctx); err != nil {
 		return err
+	}
+	var early int
+	if err := p.db.QueryRow(ctx, `SELECT count(*) FROM nodes WHERE state = 'lost'`).Scan(&early); err != nil || early > 0 {
+		return errors.Join(err, fmt.Errorf("%d nodes are lost before their time: the machine is too busy to measure it", early))
 	}
 	p.NATS.Kill()
 	time.Sleep(threshold/2 + 2*time.Second) // longer than a gap that still counts as observed
@@ -186,38 +193,127 @@ func (p *pipeline) lost(ctx context.Context, many int) (revealed, committed time
 	}
 }
 
-// measureSilence lets single nodes of a hundred thousand fall silent, and measures how long after their threshold
-// Telegram is asked to tell it.
+// routedRacks are how many of the racks of a load have a chat of their own, and racks how many there are.
+const routedRacks, racks = 5, 97
+
+// routed sends the nodes of some racks to a chat each, and all to one chat.
+func routed() string {
+	routes := make([]string, 0, routedRacks+1)
+	for rack := range routedRacks {
+		routes = append(routes, fmt.Sprintf("rack=%d -> %d", rack, 1000+rack))
+	}
+	return strings.Join(append(routes, "dc=bench -> "+everything), "; ")
+}
+
+// everything is the chat that hears of all nodes.
+const everything = "999"
+
+// measureSilence lets one in a hundred of a hundred thousand nodes fall silent within a minute, and measures how long after
+// their threshold Telegram has accepted a message that tells it: in chats of one rack each, which hear of ten a minute, and
+// in a chat that hears of all thousand, where the pace of messages decides.
 func measureSilence(ctx context.Context, b *bench) (err error) {
-	const dying, threshold, interval = 15, 150 * time.Second, time.Minute // 2.5 intervals
+	const threshold, interval, dying = 75 * time.Second, time.Minute, 100
 	nodes := min(b.Nodes, fewer)
-	p, t, stop, err := b.telling(ctx, "DOWN_THRESHOLD_SEC=20")
+	p, _, stop, err := b.telling(ctx, fmt.Sprintf("DOWN_THRESHOLD_SEC=%d", int(threshold.Seconds())), "ROUTES="+routed())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	rate := float64(nodes) / interval.Seconds()
-	from := time.Now()
-	// Every one reports twice, so that all have joined and been told of; then those that die report no more.
-	until := from.Add(2*interval - time.Second)
-	dies := func(node int) bool { return node%(nodes/dying) == 0 && node < nodes/dying*dying }
-	end := begin(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, Rate: rate, Begin: from,
-		Alive: func(node int) bool { return !dies(node) || time.Now().Before(until) }})
+	// Agents that say that they report twice a minute: so does the effective threshold stay the configured one.
+	o := load.Options{Addr: address(p.IngestURL), Nodes: nodes, Interval: int(interval.Seconds() / 2), Count: nodes, Duration: time.Hour}
+	if _, err := p.post(ctx, o); err != nil { // all join
+		return err
+	}
+	o.Count, o.Rate, o.Begin = 0, float64(nodes)/interval.Seconds(), time.Now()
+	silent := o.Begin.Add(interval) // those that die report once more before, spread over a minute
+	o.Alive = func(node int) bool { return node%dying != 0 || time.Now().Before(silent) }
+	m := of(p.Cluster)
+	end := begin(ctx, o)
 	defer func() { _, _ = end() }()
-	var took load.Latencies
-	for node := 0; node < nodes/dying*dying; node += nodes / dying {
-		heard := from.Add(interval + time.Duration(float64(node)/rate*float64(time.Second)))
-		m, err := named(ctx, t, node, heard.Add(threshold-time.Second))
-		if err != nil {
-			return err
-		}
-		took = append(took, uint32(max(m.At.Sub(heard)-threshold, 0).Microseconds()))
+	if err := sleepUntil(ctx, o.Begin.Add(threshold)); err != nil {
+		return err
+	}
+	if err := m.start(); err != nil {
+		return err
+	}
+	if err := sleepUntil(ctx, silent.Add(threshold)); err != nil {
+		return err
+	}
+	each, used, err := m.read()
+	if err != nil {
+		return err
+	}
+	for name, used := range each {
+		b.say("    %s: %s %% of a core", name, number(100*used.Seconds()/interval.Seconds()))
+	}
+	if err := sleepUntil(ctx, time.Now().Add(20*time.Second)); err != nil { // a chat that was told much hears each 15 s
+		return err
 	}
 	if _, err := end(); err != nil {
 		return err
 	}
-	load.Sorted(took)
-	b.atMost("beyond the threshold until Telegram is asked, median of 15", "ms", millis(took.Quantile(0.5)), 0)
-	b.atMost("the same, the slowest", "ms", millis(took.Quantile(1)), 1000)
+	b.atMost("processor time of all processes meanwhile, of a core", "%", 100*used.Seconds()/interval.Seconds(), 0)
+	return p.silences(ctx, threshold, nodes, dying)
+}
+
+// silences notes how long after their threshold people were told of the nodes that fell silent, one in so many.
+func (p *pipeline) silences(ctx context.Context, threshold time.Duration, nodes, dying int) error {
+	what := fmt.Sprintf("%d of %d nodes fall silent within a minute: ", nodes/dying, nodes)
+	committed, err := p.beyond(ctx, threshold, nodes/dying, `SELECT e.found - n.heard FROM events e JOIN nodes n ON n.id = e.node_id
+		WHERE e.kind = 'changed' AND e.to_state = 'lost'`)
+	if err != nil {
+		return err
+	}
+	const told = `SELECT t.told_at - n.heard FROM events e JOIN nodes n ON n.id = e.node_id JOIN deliveries d ON d.event_id = e.id
+		JOIN notifications t ON t.id = d.notification WHERE e.kind = 'changed' AND e.to_state = 'lost' AND t.told_at > 0 AND `
+	inRacks := 0
+	for node := 0; node < nodes; node += dying {
+		if node%racks < routedRacks {
+			inRacks++
+		}
+	}
+	single, err := p.beyond(ctx, threshold, inRacks, told+`d.chat <> '`+everything+`'`)
+	if err != nil {
+		return err
+	}
+	all, err := p.beyond(ctx, threshold, nodes/dying, told+`d.chat = '`+everything+`'`)
+	if err != nil {
+		return err
+	}
+	p.atMost(what+"beyond the threshold until committed, 99th percentile", "ms", millis(committed.Quantile(0.99)), 1000)
+	p.atMost(fmt.Sprintf("the same: until told, in %d chats of about ten a minute each, median", routedRacks), "ms", millis(single.Quantile(0.5)), 0)
+	p.atMost("the same, 99th percentile", "ms", millis(single.Quantile(0.99)), 1000)
+	p.atMost("the same: until told, in one chat of all, the first", "ms", millis(all.Quantile(0)), 1000)
+	p.atMost("the same, 99th percentile: a chat that is told much gets a message each 15 s", "s", all.Quantile(0.99).Seconds(), 0)
 	return nil
+}
+
+// beyond reads times since nodes were heard, one for each that fell silent, as times beyond the threshold.
+func (p *pipeline) beyond(ctx context.Context, threshold time.Duration, want int, query string) (load.Latencies, error) {
+	rows, err := p.db.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read what was told: %w", err)
+	}
+	since, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("read what was told: %w", err)
+	}
+	if len(since) != want {
+		return nil, fmt.Errorf("of %d nodes that fell silent %d are told", want, len(since))
+	}
+	out := make(load.Latencies, len(since))
+	for i, d := range since {
+		out[i] = uint32(max(time.Duration(d)-threshold, 0).Microseconds())
+	}
+	return load.Sorted(out), nil
+}
+
+// sleepUntil waits for a moment.
+func sleepUntil(ctx context.Context, at time.Time) error {
+	select {
+	case <-time.After(time.Until(at)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

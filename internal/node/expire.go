@@ -44,6 +44,7 @@ func (f *Fold) expire() {
 	if f.suspectFrontDoor() {
 		reason = ReasonDeaf
 	}
+	f.pending.events = slices.Grow(f.pending.events, len(due))
 	for _, n := range due {
 		f.enter(n, Lost, reason, "")
 	}

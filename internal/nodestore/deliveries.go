@@ -158,8 +158,9 @@ type Draft struct {
 
 // Burden is a message that was told to a chat lately.
 type Burden struct {
-	Ago    time.Duration // since then, by the database's clock
-	Alerts int
+	Ago      time.Duration // since then, by the database's clock
+	Alerts   int
+	Failures int // of them: of nodes that were down, lost or degraded then
 }
 
 // Flow is what shows that heartbeats come all the way through, and that people are told.

@@ -71,11 +71,11 @@ func (o *owner) commit(ctx context.Context) error {
 	o.databaseWorks(callCommit) // also when the answer was lost
 	o.health.set(partVersion, nil)
 	o.committed, o.committing = changes.Clock.Position, o.Now()
+	for _, a := range announcements(changes.Events, o.traces.committed(changes, began)) {
+		o.say(a) // first of all: people wait for it
+	}
 	o.sample(changes)
 	o.metrics.committed(o.fold, changes)
-	for _, a := range announcements(changes.Events, o.traces.committed(changes, began)) {
-		o.say(a)
-	}
 	return nil
 }
 

@@ -50,6 +50,24 @@ type chat struct {
 	failures int       // attempts that failed in a row
 	next     time.Time // no attempt before
 	oldest   time.Time // found time of its oldest alert; zero when another process froze it
+	frozen   frozen
+
+	// pressing: a failure was collected that is in no notification yet, as far as this process can know.
+	pressing bool
+}
+
+// frozen is a notification that this process froze, and of how many nodes it tells that they are failing.
+type frozen struct {
+	notification int64
+	failures     int
+}
+
+// failuresIn a notification. One that another process froze may tell of nothing else.
+func (c *chat) failuresIn(n *nodestore.Notification) int {
+	if c.frozen.notification == n.ID {
+		return c.frozen.failures
+	}
+	return n.Alerts
 }
 
 // unsent is a notification and how many attempts at it have certainly reached nobody.
@@ -133,6 +151,7 @@ func (c *chat) tenure(ctx context.Context) error {
 	alone := l.Term == c.term+1
 	if !alone {
 		c.unsent = unsent{} // whoever told the chat since may have sent it
+		c.pressing = true   // or may have collected a failure
 	}
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })

@@ -300,16 +300,27 @@ func TestRemind(t *testing.T) {
 
 func TestBurdensSlowAChatDown(t *testing.T) {
 	b := burdens{busy: 20, gap: 15 * time.Second}
-	b.add(burden{noon, 19})
-	b.add(burden{noon.Add(time.Second), 1})
-	if wait := b.wait(noon.Add(2 * time.Second)); wait > 0 {
+	b.add(burden{noon, 19, 0})
+	b.add(burden{noon.Add(time.Second), 1, 1})
+	if wait := b.wait(noon.Add(2*time.Second), false); wait > 0 {
 		t.Errorf("20 alerts: wait %v", wait)
 	}
-	b.add(burden{noon.Add(2 * time.Second), 1})
-	if wait := b.wait(noon.Add(3 * time.Second)); wait != 14*time.Second {
+	b.add(burden{noon.Add(2 * time.Second), 1, 1})
+	if wait := b.wait(noon.Add(3*time.Second), false); wait != 14*time.Second {
 		t.Errorf("21 alerts: wait %v", wait)
 	}
-	if wait := b.wait(noon.Add(time.Minute)); wait > 0 {
-		t.Errorf("2 alerts in the last minute: wait %v", wait)
+	if wait := b.wait(noon.Add(3*time.Second), true); wait > 0 {
+		t.Errorf("2 failures among 21 alerts: a failure waits %v", wait)
+	}
+	b.add(burden{noon.Add(4 * time.Second), 30, 19})
+	b.add(burden{noon.Add(9 * time.Second), 1, 0})
+	if wait := b.wait(noon.Add(10*time.Second), true); wait != 9*time.Second {
+		t.Errorf("21 failures, the last 6 s ago: a failure waits %v", wait)
+	}
+	if wait := b.wait(noon.Add(10*time.Second), false); wait != 14*time.Second {
+		t.Errorf("the last alert 1 s ago: wait %v", wait)
+	}
+	if wait := b.wait(noon.Add(64*time.Second), false); wait > 0 {
+		t.Errorf("1 alert in the last minute: wait %v", wait)
 	}
 }

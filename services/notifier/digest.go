@@ -55,6 +55,16 @@ func count(counts []nodestore.DigestCount, of nodestore.DigestCount) []nodestore
 	return append(counts, of)
 }
 
+// inFailure is how many of the entries leave their nodes in failure.
+func inFailure(counts []nodestore.DigestCount) (n int) {
+	for _, c := range counts {
+		if failure(c.Kind, c.To) {
+			n += c.Entries
+		}
+	}
+	return n
+}
+
 // newlyLost is how many of the entries are nodes that were lost.
 func newlyLost(counts []nodestore.DigestCount) (n int) {
 	for _, c := range counts {

@@ -243,7 +243,7 @@ func (m *memory) Burdens(ctx context.Context, l nodestore.ChatLease, within time
 	err = m.do(ctx, "Burdens", l, func(c *memoryChat) error {
 		for _, t := range c.told {
 			if ago := time.Since(t.at); ago < within {
-				out = append(out, nodestore.Burden{Ago: ago, Alerts: len(t.alerts)})
+				out = append(out, nodestore.Burden{Ago: ago, Alerts: len(t.alerts), Failures: c.failuresIn(t.notification)})
 			}
 		}
 		return nil
@@ -277,6 +277,16 @@ func (m *memory) Waiting(ctx context.Context, l nodestore.ChatLease, limit int) 
 		return nil
 	})
 	return out, err
+}
+
+// failuresIn a notification.
+func (c *memoryChat) failuresIn(notification int64) (n int) {
+	for _, r := range c.rows {
+		if r.notification == notification && failure(r.alert.Kind, r.alert.To) {
+			n++
+		}
+	}
+	return n
 }
 
 // failureOf finds the message that told the failure which a recovery ends.

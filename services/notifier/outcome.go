@@ -100,6 +100,9 @@ func (e Entry) rank() int {
 }
 
 // failing reports whether the entry leaves its node in failure.
-func (e Entry) failing() bool {
-	return (e.Kind == node.Changed || e.Kind == node.Joined) && e.To != node.Up && e.To != ""
+func (e Entry) failing() bool { return failure(e.Kind, e.To) }
+
+// failure reports whether an event of this kind, to this state, leaves its node in failure.
+func failure(kind node.Kind, to node.State) bool {
+	return (kind == node.Changed || kind == node.Joined) && to != node.Up && to != ""
 }

@@ -63,6 +63,9 @@ func backoff(first, most time.Duration, failures int, random float64) time.Durat
 	return time.Duration(min(d*(1+random/4), float64(most)))
 }
 
+// spare is how many of a minute's messages are left to failures: good news uses up the rest at most.
+const spare = 5
+
 // pace keeps one chat's messages apart. Topics of one group share it, since Telegram counts by the group.
 type pace struct {
 	gap       time.Duration
@@ -74,8 +77,9 @@ type pace struct {
 
 func newPace(gap time.Duration, perMinute int) *pace { return &pace{gap: gap, perMinute: perMinute} }
 
-// take allows a message now and counts it, or says how long to wait before asking again.
-func (p *pace) take(now time.Time) time.Duration {
+// take allows a message now and counts it, or says how long to wait before asking again. What is not urgent leaves some
+// of a minute's messages to what is.
+func (p *pace) take(now time.Time, urgent bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.recent) > 0 && now.Sub(p.recent[0]) >= time.Minute {
@@ -85,8 +89,12 @@ func (p *pace) take(now time.Time) time.Duration {
 		if wait := p.recent[n-1].Add(p.gap).Sub(now); wait > 0 {
 			return wait
 		}
-		if n >= p.perMinute {
-			return p.recent[n-p.perMinute].Add(time.Minute).Sub(now)
+		most := p.perMinute
+		if !urgent {
+			most = max(most-spare, 1)
+		}
+		if n >= most {
+			return p.recent[n-most].Add(time.Minute).Sub(now)
 		}
 	}
 	p.recent = append(p.recent, now)
@@ -109,8 +117,9 @@ type burdens struct {
 }
 
 type burden struct {
-	at     time.Time
-	alerts int
+	at       time.Time
+	alerts   int
+	failures int // of them
 }
 
 func (l *burdens) add(b burden) { l.recent = append(l.recent, b) }
@@ -124,17 +133,24 @@ func (l *burdens) last() (at time.Time) {
 }
 
 // wait is how long the next message has to wait: a chat that was told much within a minute gets fewer messages, which
-// tell more each.
-func (l *burdens) wait(now time.Time) time.Duration {
-	alerts := 0
+// tell more each. A failure waits only where many failures were told: an outage must not stand behind the joining, or the
+// recovery, of many.
+func (l *burdens) wait(now time.Time, failure bool) time.Duration {
 	l.recent = slices.DeleteFunc(l.recent, func(b burden) bool { return now.Sub(b.at) >= time.Minute })
+	told, last := 0, time.Time{}
 	for _, b := range l.recent {
-		alerts += b.alerts
+		counts := b.alerts
+		if failure {
+			counts = b.failures
+		}
+		if told += counts; counts > 0 {
+			last = b.at
+		}
 	}
-	if alerts <= l.busy {
+	if told <= l.busy {
 		return 0
 	}
-	return l.recent[len(l.recent)-1].at.Add(l.gap).Sub(now)
+	return last.Add(l.gap).Sub(now)
 }
 
 // paceGroup is what Telegram counts messages by: the chat without its topic.

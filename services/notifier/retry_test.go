@@ -46,9 +46,31 @@ func TestPaceSaysHowLongToWait(t *testing.T) {
 		{61 * time.Second, 0},
 		{61 * time.Minute, 0},
 	} {
-		if got := p.take(noon.Add(step.at)); got != step.want {
+		if got := p.take(noon.Add(step.at), true); got != step.want {
 			t.Errorf("step %d: wait %v, want %v", i, got, step.want)
 		}
+	}
+}
+
+// Good news leaves some of a minute's messages to failures.
+func TestPaceLeavesRoomForFailures(t *testing.T) {
+	p := newPace(time.Second, 20)
+	at := func(second int) time.Time { return noon.Add(time.Duration(second) * time.Second) }
+	for i := range 20 - spare {
+		if wait := p.take(at(i), false); wait != 0 {
+			t.Fatalf("message %d: wait %v", i, wait)
+		}
+	}
+	for i := range spare {
+		if wait, want := p.take(at(20+i), false), 40*time.Second; wait != want {
+			t.Errorf("%d messages: good news waits %v, want %v", 20-spare+i, wait, want)
+		}
+		if wait := p.take(at(20+i), true); wait != 0 {
+			t.Errorf("%d messages: a failure waits %v", 20-spare+i, wait)
+		}
+	}
+	if wait := p.take(at(30), true); wait != 30*time.Second {
+		t.Errorf("20 messages: a failure waits %v", wait)
 	}
 }
 

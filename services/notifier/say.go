@@ -17,7 +17,7 @@ func (t *teller) otherwise(ctx context.Context, now time.Time) (time.Duration, e
 			return 0, err
 		}
 		if len(r.reminders) > 0 {
-			return t.paced(func() error { return t.begin(ctx, Telling{At: stampOf(now), Still: &r.Still}, r.draft, now) })
+			return t.paced(false, func() error { return t.begin(ctx, Telling{At: stampOf(now), Still: &r.Still}, r.draft, now) })
 		}
 		t.looked = now
 	}
@@ -44,7 +44,7 @@ func (t *teller) sumUp(ctx context.Context, day string, now time.Time) (time.Dur
 		t.summed = day
 		return 0, nil
 	}
-	return t.paced(func() error {
+	return t.paced(false, func() error {
 		return t.begin(ctx, Telling{At: stampOf(now), Summary: &s}, func(text string) nodestore.Draft {
 			return nodestore.Draft{Text: text, Summary: day}
 		}, now)
@@ -89,5 +89,10 @@ func (t *teller) begin(ctx context.Context, telling Telling, draft func(text str
 	}
 	crashpoint.Here("notifier.frozen")
 	t.unsent = unsent{notification: n.ID}
+	t.pressing = false
+	t.frozen = frozen{notification: n.ID}
+	if telling.Digest != nil {
+		t.frozen.failures = inFailure(telling.Digest.Counts)
+	}
 	return t.attempt(ctx, n)
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +231,184 @@ func TestMonitorEventsDoNotWaitForABusyChat(t *testing.T) {
 		time.Sleep(time.Second)
 		if n := len(sender.all()); n != 2 {
 			t.Errorf("%d messages, want 2: the monitor is deaf", n)
+		}
+	})
+}
+
+// slowStore takes a second to decide about events, and notes when it was asked to.
+type slowStore struct {
+	nodestore.Deliveries
+	mu    sync.Mutex
+	asked []time.Time
+	pages []int // how many events each call passed
+}
+
+func (s *slowStore) Collect(ctx context.Context, l nodestore.ChatLease, limit int, choose nodestore.Chooser) (int, error) {
+	at := time.Now()
+	n, err := s.Deliveries.Collect(ctx, l, limit, choose)
+	if n > 0 {
+		time.Sleep(time.Second)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.pages = append(s.asked, at), append(s.pages, n)
+	return n, err
+}
+
+// Of very many events the first message tells those that are decided about soon. The others are decided about without
+// a rest while the chat's pace is waited for, so that the second message tells all of them.
+func TestManyEventsAreCollectedWithoutARest(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		const many = collectFirst + 2*collectLimit + 1
+		w.add(t, "", names(0, many)...)
+		store, sender := &slowStore{Deliveries: w.store}, newScript(nil)
+		startWith(t, Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}})
+		time.Sleep(time.Second)
+		store.mu.Lock()
+		store.asked, store.pages = nil, nil
+		store.mu.Unlock()
+		began := time.Now()
+		w.set(t, node.Lost, node.ReasonSilent, names(0, many)...)
+		time.Sleep(25 * time.Second)
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		first := slices.IndexFunc(store.pages, func(n int) bool { return n > 0 })
+		if want := []int{collectFirst, collectLimit, collectLimit, 1}; !slices.Equal(store.pages[first:first+4], want) {
+			t.Errorf("pages of %v, want %v", store.pages[first:first+4], want)
+		}
+		for i, at := range store.asked[first+1 : first+4] {
+			if rest := at.Sub(store.asked[first+i]) - time.Second; rest > 100*time.Millisecond {
+				t.Errorf("page %d was asked for %v after the one before", i+1, rest)
+			}
+		}
+		messages := sender.all()
+		if len(messages) != 2 || counted(messages) != many {
+			t.Fatalf("%d nodes counted in %d messages, want %d in 2", counted(messages), len(messages), many)
+		}
+		if n := counted(messages[:1]); n != collectFirst || messages[0].at.Sub(store.asked[first]) > 1100*time.Millisecond {
+			t.Errorf("the first message, %v after the nodes were lost, tells of %d", messages[0].at.Sub(began), n)
+		}
+	}, "sqlite")
+}
+
+// joins are so many nodes that appear for the first time.
+func joins(n int) []node.Event {
+	es := make([]node.Event, n)
+	for i := range es {
+		es[i] = node.Event{Kind: node.Joined, NodeID: fmt.Sprintf("new-%03d", i), To: node.Up}
+	}
+	return es
+}
+
+// A failure waits only behind failures: not behind the joining of many, also where another notifier told of that.
+func TestFailuresDoNotWaitBehindGoodNews(t *testing.T) {
+	for name, takeOver := range map[string]bool{"one notifier": false, "another takes over": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				store, sender := newMemory(), newScript(nil)
+				o := Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}}
+				s := startWith(t, o)
+				tell := func(wait time.Duration, want int, why string, events ...node.Event) {
+					t.Helper()
+					store.commit(events...)
+					s.Wake()
+					time.Sleep(wait)
+					if n := len(sender.all()); n != want {
+						t.Fatalf("%d messages, want %d: %s", n, want, why)
+					}
+				}
+				tell(2*time.Second, 1, "many joined", joins(30)...)
+				if takeOver {
+					s.stop()
+					o.ID = "b"
+					s = startWith(t, o)
+					tell(2*time.Second, 1, "there is no news")
+				}
+				tell(2*time.Second, 1, "the chat is busy", joins(1)...)
+				tell(time.Second, 2, "a node is down", downs(1)...)
+				tell(2*time.Second, 2, "the chat is busy", joins(1)...)
+				tell(2*time.Second, 3, "all are down", downs(40)...)
+				tell(2*time.Second, 3, "many failures were told", downs(1)...)
+				tell(15*time.Second, 4, "all that waits is told")
+			})
+		})
+	}
+}
+
+// What joins while a failure is told waits as before.
+func TestAFailureThatIsToldPressesNoMore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newMemory()
+		sender := newScript(func(call int, _, _ string) error {
+			store.commit(joins(1)...)
+			return nil
+		})
+		s := startWith(t, Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}})
+		store.commit(append(joins(30), downs(1)...)...)
+		s.Wake()
+		time.Sleep(10 * time.Second)
+		if n := len(sender.all()); n != 1 {
+			t.Errorf("%d messages, want 1: the chat is busy", n)
+		}
+	})
+}
+
+// A failure that a notifier collected, and did not live to tell, presses who takes over.
+func TestAFailureOfAnotherNotifierPresses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, sender := newMemory(), newScript(nil)
+		var ill atomic.Bool
+		store.fail = func(call string, _ bool) error {
+			if call == "Freeze" && ill.Load() {
+				return errors.New("no freezing")
+			}
+			return nil
+		}
+		o := Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}}
+		s := startWith(t, o)
+		store.commit(joins(30)...)
+		s.Wake()
+		time.Sleep(2 * time.Second)
+		ill.Store(true)
+		store.commit(downs(1)...)
+		s.Wake()
+		time.Sleep(100 * time.Millisecond)
+		s.stop()
+		ill.Store(false)
+		o.ID = "b"
+		startWith(t, o)
+		time.Sleep(2 * time.Second)
+		if n := len(sender.all()); n != 2 {
+			t.Errorf("%d messages, want 2: a node is down", n)
+		}
+	})
+}
+
+// A notification that reached nobody is as urgent when it is told with what happened since.
+func TestAThawedFailureStaysUrgent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newMemory()
+		var fails atomic.Bool
+		sender := newScript(func(int, string, string) error {
+			if fails.Load() {
+				return &telegram.Error{Words: "wait", RetryAfter: 5 * time.Second}
+			}
+			return nil
+		})
+		s := startWith(t, Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}})
+		store.commit(joins(30)...)
+		s.Wake()
+		time.Sleep(2 * time.Second)
+		fails.Store(true)
+		store.commit(downs(1)...)
+		s.Wake()
+		time.Sleep(2 * time.Second)
+		fails.Store(false)
+		store.commit(joins(1)...)
+		s.Wake()
+		time.Sleep(6 * time.Second)
+		if n := len(sender.all()); n != 2 {
+			t.Errorf("%d messages, want 2: a node is down", n)
 		}
 	})
 }

@@ -62,8 +62,7 @@ func (t *teller) hold(ctx context.Context, active silences) error {
 		return err
 	}
 	if n != nil && t.unsent.certain(n) && n.Attempts > 0 {
-		t.thawed = true
-		if err := t.o.Store.Thaw(ctx, t.lease, n.ID); err != nil {
+		if err := t.takeBack(ctx, n); err != nil {
 			return err
 		}
 	}

@@ -14,10 +14,12 @@ import (
 )
 
 const (
-	// collectLimit is how many events one transaction passes.
+	// collectLimit is how many events one transaction passes, and collectFirst how many the first of several.
 	collectLimit = 5000
-	// collectFor is how long events are collected before what is there is told.
-	collectFor = time.Second
+	collectFirst = 500
+	// collectFor is how long events are collected before what is there is told: of a hundred thousand at once the first
+	// message tells a part, and how many there are in all, and the second the rest.
+	collectFor = 100 * time.Millisecond
 	// loadLimit is how many waiting alerts are loaded; more are counted by the store.
 	loadLimit = 1000
 )
@@ -40,8 +42,10 @@ func (t *teller) tell(ctx context.Context) error {
 	if err := t.recall(ctx); err != nil {
 		return err
 	}
+	more := false
 	for ctx.Err() == nil {
-		if err := t.collect(ctx); err != nil {
+		var err error
+		if more, err = t.collect(ctx, more); err != nil {
 			return err
 		}
 		if err := t.sweep(ctx); err != nil {
@@ -52,7 +56,7 @@ func (t *teller) tell(ctx context.Context) error {
 			return err
 		}
 		t.can()
-		if wait > 0 {
+		if wait > 0 && !more {
 			t.rest(ctx, min(wait, t.o.Timing.Poll))
 		}
 	}
@@ -76,28 +80,35 @@ func (t *teller) recall(ctx context.Context) error {
 			continue
 		}
 		t.pace.remember(at)
-		t.load.add(burden{at, b.Alerts})
+		t.load.add(burden{at, b.Alerts, b.Failures})
 	}
 	t.term = t.lease.Term
 	return nil
 }
 
-// collect decides about new events. It stops when it takes long, so that the first of many is told soon.
-func (t *teller) collect(ctx context.Context) error {
+// collect decides about new events. It stops when it takes long, so that the first of many is told soon, and reports
+// whether there may be more. goesOn says that it stopped so before.
+func (t *teller) collect(ctx context.Context, goesOn bool) (more bool, err error) {
 	began := t.o.Now()
-	var err error
 	if t.silences, err = t.o.Store.Silences(ctx, began); err != nil {
-		return err
+		return false, err
 	}
-	for {
-		n, err := t.o.Store.Collect(ctx, t.lease, collectLimit,
-			nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose})
+	chooser := nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose}
+	limit := collectFirst
+	if goesOn {
+		limit = collectLimit
+	}
+	for ; ; limit = collectLimit {
+		n, err := t.o.Store.Collect(ctx, t.lease, limit, chooser)
 		if err != nil || n == 0 {
-			return err
+			return false, err
 		}
 		crashpoint.Here("notifier.collected")
+		if n < limit { // what is committed from here on wakes the teller again
+			return false, nil
+		}
 		if t.o.Now().Sub(began) >= collectFor {
-			return nil
+			return true, nil
 		}
 	}
 }
@@ -110,6 +121,9 @@ func (t *teller) choose(all []nodestore.Silence, events []nodestore.Candidate) [
 	for i, c := range out {
 		if c.Held == nodestore.Silenced && !active.of(events[i].NodeID, events[i].Meta) {
 			t.again() // it is over already
+		}
+		if !c.Skip && c.Held == "" && failure(events[i].Kind, events[i].To) {
+			t.pressing = true
 		}
 	}
 	return out
@@ -138,18 +152,20 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	if n != nil {
-		return t.paced(func() error { return t.attempt(ctx, *n) })
+		return t.paced(true, func() error { return t.attempt(ctx, *n) })
 	}
 	alerts, err := t.o.Store.Waiting(ctx, t.lease, loadLimit+1)
 	if err != nil {
 		return 0, err
 	}
-	if wait := t.load.wait(now); wait > 0 && !slices.ContainsFunc(alerts, ofMonitor) {
+	monitor := slices.ContainsFunc(alerts, ofMonitor)
+	if wait := t.load.wait(now, t.pressing); wait > 0 && !monitor {
 		return wait, nil
 	}
 	if len(alerts) > 0 {
-		return t.paced(func() error { return t.alert(ctx, alerts) })
+		return t.paced(t.pressing || monitor, func() error { return t.alert(ctx, alerts) })
 	}
+	t.pressing = false
 	return t.otherwise(ctx, now)
 }
 
@@ -164,13 +180,19 @@ func (t *teller) thaw(ctx context.Context, n *nodestore.Notification) (*nodestor
 	if err != nil || len(more) == 0 {
 		return n, err
 	}
+	return nil, t.takeBack(ctx, n)
+}
+
+// takeBack makes the alerts of a notification that reached nobody wait again.
+func (t *teller) takeBack(ctx context.Context, n *nodestore.Notification) error {
 	t.thawed = true
-	return nil, t.o.Store.Thaw(ctx, t.lease, n.ID)
+	t.pressing = t.pressing || t.failuresIn(n) > 0
+	return t.o.Store.Thaw(ctx, t.lease, n.ID)
 }
 
 // paced does something that sends a message, or returns how long the chat's pace asks to wait.
-func (t *teller) paced(send func() error) (time.Duration, error) {
-	if wait := t.pace.take(t.o.Now()); wait > 0 {
+func (t *teller) paced(urgent bool, send func() error) (time.Duration, error) {
+	if wait := t.pace.take(t.o.Now(), urgent); wait > 0 {
 		return wait, nil
 	}
 	return 0, send()
@@ -188,7 +210,7 @@ func (t *teller) attempt(ctx context.Context, n nodestore.Notification) error {
 	if err == nil {
 		crashpoint.Here("notifier.accepted")
 		t.accepted = &accepted{notification: n.ID, message: id, text: n.Text}
-		t.load.add(burden{t.o.Now(), n.Alerts})
+		t.load.add(burden{t.o.Now(), n.Alerts, t.failuresIn(&n)})
 		t.metrics.alerts.WithLabelValues(t.name).Add(float64(n.Alerts))
 		t.moved(ctx)
 		return t.told(ctx, t.accepted)

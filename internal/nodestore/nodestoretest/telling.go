@@ -204,19 +204,19 @@ func succession(t *testing.T, d *database) {
 func burdens(t *testing.T, d *database) {
 	o := acquire(t, d, "a")
 	c := join(t, d, "chat")
-	ids := []string{o.tell(t, change("n", node.Up, node.Down)), o.tell(t, change("m", node.Up, node.Down)), o.tell(t, change("o", node.Up, node.Down))}
+	ids := []string{o.tell(t, change("n", node.Up, node.Down)), o.tell(t, change("m", node.Down, node.Up)), o.tell(t, change("o", node.Up, node.Lost))}
 	c.collect(t)
 	c.tell(t, 1, ids[:2]...)
 	n := c.freeze(t, 0, ids[2])
 	told := time.Now()
 	got, err := d.Burdens(t.Context(), c.ChatLease, long)
 	must(t, err)
-	if len(got) != 1 || got[0].Alerts != 2 || got[0].Ago < 0 || got[0].Ago > time.Minute {
+	if len(got) != 1 || got[0].Alerts != 2 || got[0].Failures != 1 || got[0].Ago < 0 || got[0].Ago > time.Minute {
 		t.Errorf("%+v", got)
 	}
 	must(t, d.Told(t.Context(), c.ChatLease, n.ID, 2))
 	got, err = d.Burdens(t.Context(), c.ChatLease, long)
-	if must(t, err); len(got) != 2 || got[1].Alerts != 1 || got[1].Ago > got[0].Ago {
+	if must(t, err); len(got) != 2 || got[1].Alerts != 1 || got[1].Failures != 1 || got[1].Ago > got[0].Ago {
 		t.Errorf("%+v", got)
 	}
 	eventually(t, "they are old", func() bool {

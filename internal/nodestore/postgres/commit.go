@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gensyn-monitor/gensyn-monitor/internal/crashpoint"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/standardsql"
@@ -94,9 +93,7 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 	p := c.Clock.Position
 	batch, err := pipeline(l, from, standardsql.CleanChanges(c))
 	if err == nil {
-		results := s.pool.SendBatch(ctx, batch) // all of it is under way
-		crashpoint.Here("evaluator.commit_sent")
-		err = domain(ctx, results.Close())
+		err = domain(ctx, s.send(ctx, batch))
 		engine{s.pool}.leaveReadOnly(err)
 		if lockTimedOut(err) { // rows of nodes, by an owner that froze within a commit
 			err = errors.Join(err, s.endFrozen(ctx, l.Partition, l.Term))

@@ -44,7 +44,8 @@ type Options struct {
 // store implements nodestore.Store.
 type store struct {
 	standardsql.Store
-	pool *pgxpool.Pool
+	pool  *pgxpool.Pool
+	large int // see there
 }
 
 // Open connects to the database at url, postgres://user:password@host:port/name, or of several servers the writable one
@@ -64,7 +65,7 @@ func Open(ctx context.Context, url string, o Options) (nodestore.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", domain(ctx, err))
 	}
-	return &store{Store: standardsql.New(engine{pool}, time.Now), pool: pool}, nil
+	return &store{Store: standardsql.New(engine{pool}, time.Now), pool: pool, large: large}, nil
 }
 
 func parse(url string, o Options) (*pgxpool.Config, error) {

@@ -29,7 +29,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conforms(t, func(*store) {}) }
+
+// The contract holds as well for commits that are sent while they are being encoded.
+func TestConformanceOfLargeCommits(t *testing.T) { conforms(t, func(s *store) { s.large = 0 }) }
+
+func conforms(t *testing.T, with func(*store)) {
 	databases := emptied{t: t}
 	nodestoretest.Run(t, func(t *testing.T) nodestoretest.Opener {
 		url := databases.take(t)
@@ -39,6 +44,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			with(s.(*store))
 			return s
 		}
 	})

@@ -135,11 +135,13 @@ func (s Store) Burdens(ctx context.Context, l nodestore.ChatLease, within time.D
 		if err := chatLease(l).check(ctx, tx, ""); err != nil {
 			return err
 		}
-		return tx.each(ctx, `SELECT {now} - told_at, alerts FROM notifications
-			WHERE chat = $1 AND told_at > {now} - $2 AND NOT given_up ORDER BY told_at`, []any{l.Chat, int64(within)},
+		return tx.each(ctx, `SELECT {now} - n.told_at, n.alerts, (SELECT count(*) FROM deliveries d JOIN events e ON e.id = d.event_id
+				WHERE d.notification = n.id AND e.kind IN ('changed', 'joined') AND e.to_state NOT IN ('up', ''))
+			FROM notifications n WHERE n.chat = $1 AND n.told_at > {now} - $2 AND NOT n.given_up ORDER BY n.told_at`,
+			[]any{l.Chat, int64(within)},
 			func(scan func(...any) error) (bool, error) {
 				var b nodestore.Burden
-				err := scan(&b.Ago, &b.Alerts)
+				err := scan(&b.Ago, &b.Alerts, &b.Failures)
 				b.Ago = max(b.Ago, 0)
 				out = append(out, b)
 				return true, err
