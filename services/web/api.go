@@ -64,6 +64,11 @@ func parseNodesQuery(v url.Values) (nodesQuery, error) {
 	return q, nil
 }
 
+// all reports whether it asks for all nodes.
+func (q nodesQuery) all() bool {
+	return len(q.states) == 0 && q.search == "" && q.after == "" && q.limit == 0
+}
+
 // page returns the selected nodes by id, and whether the limit cut some off.
 func (s *snapshot) page(q nodesQuery) (selected []*node.Node, more bool) {
 	first := 0
@@ -71,14 +76,14 @@ func (s *snapshot) page(q nodesQuery) (selected []*node.Node, more bool) {
 		first = sort.Search(len(s.nodes), func(i int) bool { return s.nodes[i].ID > q.after })
 	}
 	matches := q.matcher()
-	for i := first; i < len(s.nodes); i++ {
-		if !matches(&s.nodes[i]) {
+	for _, n := range s.nodes[first:] {
+		if !matches(n) {
 			continue
 		}
 		if q.limit > 0 && len(selected) == q.limit {
 			return selected, true
 		}
-		selected = append(selected, q.viewer.show(&s.nodes[i]))
+		selected = append(selected, q.viewer.show(n))
 	}
 	return selected, false
 }

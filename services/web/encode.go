@@ -16,13 +16,11 @@ const chunk = 32 << 10
 // are asked for at once.
 func writeNodes(w io.Writer, nodes []*node.Node, now time.Time, clock node.Clock) error {
 	b := make([]byte, 0, chunk+chunk/4)
-	b = append(b, '[')
+	if len(nodes) == 0 {
+		b = append(b, '[')
+	}
 	for i, n := range nodes {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '\n')
-		b = appendNode(b, n, now, &clock)
+		b = appendNode(appendRowBegin(b, i == 0), n, now, &clock)
 		if len(b) < chunk {
 			continue
 		}
@@ -31,13 +29,30 @@ func writeNodes(w io.Writer, nodes []*node.Node, now time.Time, clock node.Clock
 		}
 		b = b[:0]
 	}
-	b = append(b, "\n]\n"...)
+	b = append(b, endOfNodes...)
 	_, err := w.Write(b)
 	return err
 }
 
+// endOfNodes stands behind the last node.
+const endOfNodes = "\n]\n"
+
+// appendRowBegin writes what stands before a node.
+func appendRowBegin(b []byte, first bool) []byte {
+	if first {
+		return append(b, "[\n"...)
+	}
+	return append(b, ",\n"...)
+}
+
 // appendNode writes first the seven fields that scripts of users rely on, then the others.
 func appendNode(b []byte, n *node.Node, now time.Time, clock *node.Clock) []byte {
+	b = strconv.AppendInt(appendBeforeAge(b, n), int64(age(n, now)/time.Second), 10)
+	return appendBehindAge(b, n, clock)
+}
+
+// appendBeforeAge writes a node up to its age in seconds, which alone is another one every second.
+func appendBeforeAge(b []byte, n *node.Node) []byte {
 	b = append(b, `{"node_id":`...)
 	b = appendString(b, n.ID)
 	b = append(b, `,"ip":`...)
@@ -49,9 +64,11 @@ func appendNode(b []byte, n *node.Node, now time.Time, clock *node.Clock) []byte
 	b = append(b, `,"last_state":`...)
 	b = appendUpDown(b, saidUp(n))
 	b = appendOptional(b, `,"meta":`, n.Meta)
-	b = append(b, `,"age_sec":`...)
-	b = strconv.AppendInt(b, int64(age(n, now)/time.Second), 10)
+	return append(b, `,"age_sec":`...)
+}
 
+// appendBehindAge writes the rest of it.
+func appendBehindAge(b []byte, n *node.Node, clock *node.Clock) []byte {
 	b = append(b, `,"state":`...)
 	b = appendString(b, string(n.State))
 	b = appendOptional(b, `,"reason":`, n.Reason)
@@ -62,10 +79,18 @@ func appendNode(b []byte, n *node.Node, now time.Time, clock *node.Clock) []byte
 	b = append(b, `,"joined":`...)
 	b = appendSeconds(b, n.Joined)
 	b = append(b, `,"threshold_sec":`...)
-	b = strconv.AppendFloat(b, clock.Settings.ThresholdOf(n).Seconds(), 'f', -1, 64)
+	b = appendSpan(b, clock.Settings.ThresholdOf(n))
 	b = append(b, `,"interval_sec":`...)
-	b = strconv.AppendFloat(b, n.Interval.Seconds(), 'f', -1, 64)
+	b = appendSpan(b, n.Interval)
 	return append(appendSenders(appendAgent(b, n), n, clock.W), '}')
+}
+
+// appendSpan writes a span in seconds, which are whole ones nearly always.
+func appendSpan(b []byte, d time.Duration) []byte {
+	if d%time.Second == 0 {
+		return strconv.AppendInt(b, int64(d/time.Second), 10)
+	}
+	return strconv.AppendFloat(b, d.Seconds(), 'f', -1, 64)
 }
 
 // appendSenders writes the addresses of those who use the node's id by turns. Of one sender there is no such field.
