@@ -126,13 +126,14 @@ func TestMatchesEndWhereTheyMay(t *testing.T) {
 
 // Codewords have fifteen bits at most, however unlike the symbols are.
 func TestNoCodewordIsTooLong(t *testing.T) {
-	used := make([]int, litlens)
-	a, b := 1, 1
-	for i := range 40 { // Fibonacci's numbers make the longest codes there are
-		used[i] = a
-		a, b = b, a+b
+	falling := func(ratio float64) []int { // unlike symbols make long codewords
+		used := make([]int, litlens)
+		for i, n := 0, 1e9; i < len(used); i, n = i+1, n/ratio {
+			used[i] = int(n)
+		}
+		return used
 	}
-	for _, used := range [][]int{used, make([]int, dists)} {
+	for _, used := range [][]int{falling(1.3), falling(1.618), falling(1.8), falling(2), falling(1.618)[:dists], make([]int, dists)} {
 		sum := 0
 		for i, n := range lengths(used) {
 			if n == 0 || n > maxBits {
