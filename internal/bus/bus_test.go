@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -248,6 +249,51 @@ func TestEventsWakeAndRepeatsAreDropped(t *testing.T) {
 	}
 	if n := stream.CachedInfo().State.Msgs; n != 1 {
 		t.Errorf("%d events stored, want 1", n)
+	}
+}
+
+// TestOneAnnouncementWakesForARest: while whoever was woken rests, the server sends it nothing, and after the rest it is
+// woken once, whatever was announced meanwhile.
+func TestOneAnnouncementWakesForARest(t *testing.T) {
+	s, b := start(t)
+	woken, rests := make(chan struct{}, 100), make(chan time.Duration)
+	announced := 0
+	announce := func(n int) (sent int64) {
+		t.Helper()
+		before, err := s.Varz(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			announced++
+			if err := b.Announce(t.Context(), 0, fmt.Sprintf("1:0:%d:0", announced), []byte("event")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		after, err := s.Varz(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after.OutMsgs - before.OutMsgs
+	}
+	acknowledgements := announce(10)
+	stop, err := b.OnNews(func() { woken <- struct{}{} }, func() time.Duration { return <-rests })
+	if err != nil {
+		t.Fatal(err)
+	}
+	announce(1)
+	<-woken
+	rests <- time.Millisecond
+	<-woken // what was announced in the rest was not heard
+	announce(1)
+	<-woken
+	rests <- time.Hour
+	if got := announce(10); got != acknowledgements {
+		t.Errorf("the server sent %d messages for ten announcements, want the %d acknowledgements", got, acknowledgements)
+	}
+	stop()
+	if n := len(woken); n != 0 {
+		t.Errorf("woken %d times in a rest", n)
 	}
 }
 

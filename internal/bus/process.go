@@ -64,3 +64,53 @@ func (b *Bus) hear(what, subject string, ahead, bytes int, f func(data []byte)) 
 	}
 	return func() { _ = sub.Unsubscribe() }, nil
 }
+
+// flushLimit bounds waiting for the server to know of a subscription.
+const flushLimit = time.Second
+
+// OnNews calls f when an event was announced. For as long as rest says then it hears nothing, and calls f again at the end of
+// that: events are announced one by one, and whoever looks into the database for them after each rest needs to be woken by
+// the first alone. Like OnEvent it may miss some.
+func (b *Bus) OnNews(f func(), rest func() time.Duration) (stop func(), err error) {
+	heard := make(chan struct{}, 1)
+	listen := func() (func(), error) {
+		return b.hear("events", "event.*", eventsAhead, bytesAhead, func([]byte) {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		})
+	}
+	deafen, err := listen()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() { deafen() }()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-heard:
+			}
+			f()
+			deafen()
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(rest()):
+			}
+			again, err := listen()
+			if err != nil {
+				return // the connection is closed
+			}
+			deafen = again
+			_ = b.nc.FlushTimeout(flushLimit) // what is announced before the server knows is found without
+			f()
+		}
+	}()
+	return func() { cancel(); <-ended }, nil
+}

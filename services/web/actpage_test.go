@@ -159,7 +159,7 @@ func TestThePublicSeesNoAddressesOnPages(t *testing.T) {
 // What somebody does is on all open pages at once, although no event of the stream tells of it.
 func TestActingIsToldToOpenPages(t *testing.T) {
 	a := newActed(t)
-	open, _ := a.s.hub.join("", false)
+	open, _ := a.s.hub.join("")
 	before := a.v.get("/nodes/rig-1").Body.String()
 	wantStatus(t, a.form("note", "node_id", "rig-1", "note", "call Ann"), 303)
 	if got := taken(open); got != string(resetMessage.data) {

@@ -71,14 +71,14 @@ func (s *snapshot) page(q nodesQuery) (selected []*node.Node, more bool) {
 		first = sort.Search(len(s.nodes), func(i int) bool { return s.nodes[i].ID > q.after })
 	}
 	matches := q.matcher()
-	for i := first; i < len(s.nodes); i++ {
-		if !matches(&s.nodes[i]) {
+	for _, n := range s.nodes[first:] {
+		if !matches(n) {
 			continue
 		}
 		if q.limit > 0 && len(selected) == q.limit {
 			return selected, true
 		}
-		selected = append(selected, q.viewer.show(&s.nodes[i]))
+		selected = append(selected, q.viewer.show(n))
 	}
 	return selected, false
 }

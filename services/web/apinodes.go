@@ -24,7 +24,6 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 		detail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	q.viewer = viewer(r)
 	form, err := formatOf(r, values)
 	if err != nil {
 		detail(w, http.StatusBadRequest, err.Error())
@@ -43,29 +42,33 @@ func (s *Service) getNodes(w http.ResponseWriter, r *http.Request) {
 	now := snap.now(s.Now())
 	setStale(w, snap.staleness(now))
 	setTag(w, &snap.standing, now, key)
+	// Ages are those of when the data was read, so that one answer serves all who ask meanwhile.
 	selected, more := snap.page(q)
 	if more {
 		setNext(w, nodesPath, values, selected[len(selected)-1].ID)
 	}
-	if form == csvFormat {
+	switch {
+	case form == csvFormat:
 		writeCSV(w, r, "nodes", nodeColumns, selected, func(row []string, n *node.Node) []string {
 			return appendNodeCells(row, n, snap.at, &snap.status.Clock)
 		})
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	// Ages are those of when the data was read, so that one answer serves all who ask meanwhile.
-	if acceptsGzip(r) && len(selected) >= worthKeeping {
-		body := snap.answers.get(key, func() []byte { return packNodes(selected, snap.at, snap.status.Clock) })
-		w.Header().Set("Content-Encoding", "gzip")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	case acceptsGzip(r) && len(selected) >= worthKeeping:
+		sendPacked(w, r, snap.answers.get(key, func() []byte { return packNodes(selected, snap.at, snap.status.Clock) }))
+	default:
+		w.Header().Set("Content-Type", "application/json")
 		if r.Method != http.MethodHead {
-			_, _ = w.Write(body) // the client went away
+			_ = writeNodes(w, selected, snap.at, snap.status.Clock) // the client went away
 		}
-		return
 	}
+}
+
+// sendPacked answers what is compressed already.
+func sendPacked(w http.ResponseWriter, r *http.Request, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Encoding", "gzip")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
-		_ = writeNodes(w, selected, snap.at, snap.status.Clock) // the client went away
+		_, _ = w.Write(body) // the client went away
 	}
 }
 
@@ -83,7 +86,7 @@ func (s *Service) snapshotFor(ctx context.Context, q nodesQuery) (*snapshot, err
 		ctx, cancel := context.WithTimeout(forAll(ctx), readLimit) // page shows of it what the viewer may see
 		defer cancel()
 		nodes, err := s.Store.Nodes(ctx, nodestore.NodeQuery{States: q.states, After: q.after, Limit: q.limit + 1})
-		return &snapshot{standing: *at, nodes: nodes}, err
+		return &snapshot{standing: *at, nodes: pointers(nodes)}, err
 	}
 	return s.view.get(ctx)
 }

@@ -65,7 +65,7 @@ func (s *Service) perform(ctx context.Context, v Viewer, kind string, a ask) res
 	x := s.act(ctx, v, d)
 	if x.ok() {
 		s.forget()
-		s.hub.tell([]*message{resetMessage}) // no event tells of it, and open pages show it at once
+		s.hub.reset() // no event tells of it, and open pages show it at once
 	}
 	return x
 }

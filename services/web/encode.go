@@ -62,10 +62,18 @@ func appendNode(b []byte, n *node.Node, now time.Time, clock *node.Clock) []byte
 	b = append(b, `,"joined":`...)
 	b = appendSeconds(b, n.Joined)
 	b = append(b, `,"threshold_sec":`...)
-	b = strconv.AppendFloat(b, clock.Settings.ThresholdOf(n).Seconds(), 'f', -1, 64)
+	b = appendSpan(b, clock.Settings.ThresholdOf(n))
 	b = append(b, `,"interval_sec":`...)
-	b = strconv.AppendFloat(b, n.Interval.Seconds(), 'f', -1, 64)
+	b = appendSpan(b, n.Interval)
 	return append(appendSenders(appendAgent(b, n), n, clock.W), '}')
+}
+
+// appendSpan writes a span in seconds, which are whole ones nearly always.
+func appendSpan(b []byte, d time.Duration) []byte {
+	if d%time.Second == 0 {
+		return strconv.AppendInt(b, int64(d/time.Second), 10)
+	}
+	return strconv.AppendFloat(b, d.Seconds(), 'f', -1, 64)
 }
 
 // appendSenders writes the addresses of those who use the node's id by turns. Of one sender there is no such field.

@@ -16,11 +16,14 @@ const (
 	// lookPause is the least time between two looks: a storm of announcements must not become a storm of queries.
 	lookPause = 100 * time.Millisecond
 	// readerPause is added for each reader, up to maxLookPause: a storm must not become one of writes either, and a change
-	// shall be on every page within a second.
+	// shall be with every reader within a second.
 	readerPause  = 400 * time.Microsecond
 	maxLookPause = 500 * time.Millisecond
 	// lookBack is how many events one look can find. What lies further back is told as one "reset".
 	lookBack = 256
+	// lookLeast is how many events a look asks for when nothing happens, and how many of those that it knows it must find
+	// among what it asked for, so that it has missed none before them; else it asks for lookBack.
+	lookLeast = 16
 	// maxReaders bounds the streams that are open at a time; each costs a goroutine and a connection.
 	maxReaders = 4096
 	// readerQueue is how many looks a reader may lag before it is told to look for itself.
@@ -35,8 +38,11 @@ type hub struct {
 
 	mu      sync.Mutex
 	readers map[*reader]struct{}
+	pages   pagesTold
 	begun   bool // the events before the first look are known, so that what comes is new
 	seen    map[string]bool
+	order   []string   // what was seen, oldest first
+	found   int        // how many were new at the last look
 	ring    []*message // the last events, oldest first, for readers that come back
 	broken  bool       // the last look failed
 }
@@ -47,22 +53,18 @@ type message struct {
 	data []byte
 }
 
-// reader is one open stream.
+// reader is one open stream of events.
 type reader struct {
-	brief  bool // wants to hear that there is news, not what
 	queue  chan *message
 	missed chan struct{} // has one element when messages were dropped
 }
 
 func newHub(events func(ctx context.Context, limit int) ([]nodestore.StoredEvent, error)) *hub {
-	return &hub{events: events, woken: make(chan struct{}, 1), readers: make(map[*reader]struct{})}
+	return &hub{events: events, woken: make(chan struct{}, 1), readers: make(map[*reader]struct{}), seen: make(map[string]bool)}
 }
 
 // resetMessage tells a reader that it missed something, and should read anew what it shows.
 var resetMessage = &message{data: []byte("event: reset\ndata: {}\n\n")}
-
-// newsMessage tells a brief reader that something happened.
-var newsMessage = &message{data: []byte("event: news\ndata: {}\n\n")}
 
 func statusMessage(ok bool) *message {
 	return &message{data: fmt.Appendf(nil, "event: status\ndata: {\"database\":%v}\n\n", ok)}
@@ -81,13 +83,15 @@ func (h *hub) run(ctx context.Context, news func()) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
-		h.look(ctx, news)
-		pause := time.NewTimer(h.pause())
+		pause := time.NewTimer(h.pause(h.look(ctx, news)))
 		select {
 		case <-ctx.Done():
 			pause.Stop()
 			return
 		case <-pause.C:
+		}
+		if h.pages.owing() {
+			continue
 		}
 		select {
 		case <-ctx.Done():
@@ -98,25 +102,77 @@ func (h *hub) run(ctx context.Context, news func()) {
 	}
 }
 
-// pause is the least time until the next look.
-func (h *hub) pause() time.Duration {
-	return min(lookPause+time.Duration(h.open())*readerPause, maxLookPause)
+// pause is the least time until the next look: no sooner than somebody can be told what it finds. After one that found
+// nothing a change is told at once, however many listen.
+func (h *hub) pause(found bool) time.Duration {
+	switch {
+	case !found && !h.pages.owing():
+		return lookPause
+	case h.listening():
+		return h.rest()
+	}
+	return max(h.pages.wait(), lookPause)
 }
 
-// look reads the newest events and tells those that are new.
-func (h *hub) look(ctx context.Context, news func()) {
+// rest is the pause after a look that found something.
+func (h *hub) rest() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := len(h.readers); n > 0 {
+		return min(lookPause+time.Duration(n)*readerPause, maxLookPause)
+	}
+	return h.pages.pause()
+}
+
+// listening reports whether anybody wants to hear more than that there is news.
+func (h *hub) listening() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.readers) > 0
+}
+
+// look reads the newest events and tells those that are new. It reports whether there were any.
+func (h *hub) look(ctx context.Context, news func()) (found bool) {
 	rctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	events, err := h.events(rctx, lookBack)
+	events, err := h.newest(rctx)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	messages := h.fresh(events, err)
-	if len(messages) == 0 {
-		return
+	if found = len(messages) > 0; found {
+		news()
+		h.tell(messages)
 	}
-	news()
-	h.tell(messages)
+	h.pages.tell(found)
+	return found
+}
+
+// newest reads the newest events: about as many as are likely to be new, and more when not enough of them are known.
+func (h *hub) newest(ctx context.Context) ([]nodestore.StoredEvent, error) {
+	h.mu.Lock()
+	limit := lookBack
+	if h.begun {
+		limit = min(2*(lookLeast+h.found), lookBack)
+	}
+	h.mu.Unlock()
+	events, err := h.events(ctx, limit)
+	if err != nil || limit == lookBack || len(events) < limit || h.known(events) >= lookLeast {
+		return events, err
+	}
+	return h.events(ctx, lookBack)
+}
+
+// known is how many of the events were seen before.
+func (h *hub) known(events []nodestore.StoredEvent) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range events {
+		if h.seen[events[i].ID.String()] {
+			n++
+		}
+	}
+	return n
 }
 
 // fresh returns what is to be told after a look.
@@ -130,25 +186,31 @@ func (h *hub) fresh(events []nodestore.StoredEvent, err error) (out []*message) 
 	if err != nil {
 		return out
 	}
-	known := 0
-	seen := make(map[string]bool, len(events))
+	h.found = 0
 	for i := len(events) - 1; i >= 0; i-- {
 		id := events[i].ID.String()
-		seen[id] = true
 		if h.seen[id] {
-			known++
 			continue
 		}
+		h.found++
+		h.seen[id] = true
+		h.order = append(h.order, id)
 		m := encodeEvent(&events[i])
 		h.remember(m)
 		if h.begun {
 			out = append(out, m)
 		}
 	}
-	if h.begun && known == 0 && len(events) == lookBack {
+	if h.begun && h.found == lookBack {
 		out = append(out, resetMessage)
 	}
-	h.begun, h.seen = true, seen
+	if !h.begun {
+		h.begun, h.found = true, 0
+	}
+	for len(h.order) > 2*lookBack {
+		delete(h.seen, h.order[0])
+		h.order = h.order[1:]
+	}
 	return out
 }
 
@@ -159,8 +221,8 @@ func (h *hub) remember(m *message) {
 	}
 }
 
-// tell hands what one look found to all readers, as one piece: a write for each event would be most of what a thousand
-// open pages cost. Nobody is waited for: who lags gets "you missed something" in its place.
+// tell hands what one look found to all readers, as one piece. Nobody is waited for: who lags gets "you missed something"
+// in its place.
 func (h *hub) tell(messages []*message) {
 	var all message
 	for _, m := range messages {
@@ -169,14 +231,15 @@ func (h *hub) tell(messages []*message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.readers {
-		if r.brief {
-			if len(r.queue) == 0 { // else it is about to hear of news
-				r.offer(newsMessage)
-			}
-			continue
-		}
 		r.offer(&all)
 	}
+}
+
+// reset tells everybody at once to read anew what they show.
+func (h *hub) reset() {
+	h.tell([]*message{resetMessage})
+	h.pages.owe()
+	h.wake()
 }
 
 func (r *reader) offer(m *message) {
@@ -191,18 +254,15 @@ func (r *reader) offer(m *message) {
 }
 
 // join adds a reader that has seen events up to the one with the id last, "" for one that begins. It returns what the
-// reader missed, or nil when there are too many readers already. A brief one hears only that there is news.
-func (h *hub) join(last string, brief bool) (r *reader, missed []*message) {
+// reader missed, or nil when there are too many readers already.
+func (h *hub) join(last string) (r *reader, missed []*message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.readers) >= maxReaders {
 		return nil, nil
 	}
-	r = &reader{brief: brief, queue: make(chan *message, readerQueue), missed: make(chan struct{}, 1)}
+	r = &reader{queue: make(chan *message, readerQueue), missed: make(chan struct{}, 1)}
 	h.readers[r] = struct{}{}
-	if brief {
-		return r, nil // it has only begun to read what it shows
-	}
 	return r, h.after(last)
 }
 
@@ -224,10 +284,11 @@ func (h *hub) leave(r *reader) {
 	delete(h.readers, r)
 }
 
+// open is how many streams there are.
 func (h *hub) open() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.readers)
+	return len(h.readers) + h.pages.open()
 }
 
 // eventData is one event of the stream. It holds no address and no evidence, which may name one: everybody who may see

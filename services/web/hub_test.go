@@ -71,8 +71,8 @@ func TestAnEventReachesEveryReaderOnce(t *testing.T) {
 		s := newService(t, store, realTime)
 		running(t, s)
 		synctest.Wait()
-		a, _ := s.hub.join("", false)
-		b, _ := s.hub.join("", false)
+		a, _ := s.hub.join("")
+		b, _ := s.hub.join("")
 		do(s, "GET", "/")
 		store.add(transition(2, "alpha", node.Lost))
 		store.change(func(f *fakeStore) { f.nodes[0].State = node.Lost })
@@ -104,7 +104,7 @@ func TestAnEventReachesEveryReaderOnce(t *testing.T) {
 // What one look finds is one piece for each reader: a thousand open pages cost a write for each look, not for each event.
 func TestTheEventsOfALookAreOnePiece(t *testing.T) {
 	h := newHub(nil)
-	r, _ := h.join("", false)
+	r, _ := h.join("")
 	look := make([]nodestore.StoredEvent, 0, 3)
 	h.fresh(nil, nil) // the first look finds what is old
 	for _, n := range []int{3, 2, 1} {
@@ -124,49 +124,12 @@ func TestTheEventsOfALookAreOnePiece(t *testing.T) {
 	}
 }
 
-// A brief reader hears that there is news, once for all that it has not taken yet, and of nothing that was before.
-func TestABriefReaderHearsThatThereIsNews(t *testing.T) {
-	h := newHub(nil)
-	h.fresh(nil, nil)
-	first := []nodestore.StoredEvent{transition(1, "alpha", node.Down)}
-	h.tell(h.fresh(first, nil))
-	r, missed := h.join("1:0:0:0", true)
-	if len(missed) != 0 {
-		t.Errorf("%d messages of what was before", len(missed))
-	}
-	for n := 2; n < 4; n++ {
-		first = append([]nodestore.StoredEvent{transition(n, "bravo", node.Down)}, first...)
-		h.tell(h.fresh(first, nil))
-	}
-	if got := taken(r); got != "event: news\ndata: {}\n\n" {
-		t.Errorf("got %q", got)
-	}
-	h.tell(h.fresh(nil, errors.New("gone")))
-	if got := taken(r); got != "event: news\ndata: {}\n\n" {
-		t.Errorf("of a database that is gone: %q", got)
-	}
-}
-
-// However many listen and whatever happens, a write to each comes twice a second at most, and never later than that.
-func TestTheMoreListenTheSlowerAStormIsTold(t *testing.T) {
-	h := newHub(nil)
-	if p := h.pause(); p != lookPause {
-		t.Errorf("nobody listens, and it waits %v", p)
-	}
-	for range 1000 {
-		h.join("", true)
-	}
-	if p := h.pause(); p != 500*time.Millisecond {
-		t.Errorf("a thousand listen, and it waits %v", p)
-	}
-}
-
 func TestALostAnnouncementCostsTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(sample()...)
 		s := newService(t, store, realTime)
 		running(t, s)
-		r, _ := s.hub.join("", false)
+		r, _ := s.hub.join("")
 		time.Sleep(time.Second)
 		store.add(transition(1, "alpha", node.Lost), nodestore.StoredEvent{Event: node.Event{ID: node.EventID{Seq: 2}, Kind: node.Blind}})
 		time.Sleep(lookEvery + lookPause)
@@ -205,7 +168,7 @@ func TestAReaderThatComesBackGetsWhatItMissed(t *testing.T) {
 	for last, want := range map[string]string{
 		"": "", "1:0:4:0": "", "1:0:2:0": "1:0:3:0 1:0:4:0", "1:0:1:0": "1:0:2:0 1:0:3:0 1:0:4:0", "7:0:1:0": "reset", "nonsense": "reset",
 	} {
-		r, missed := h.join(last, false)
+		r, missed := h.join(last)
 		var got []string
 		for _, m := range missed {
 			if m == resetMessage {
@@ -236,16 +199,16 @@ func TestMoreThanOneLookCanFindIsTold(t *testing.T) {
 	if got := h.fresh(page(5000), nil); len(got) != lookBack+1 || got[lookBack] != resetMessage {
 		t.Errorf("%d messages", len(got))
 	}
-	if len(h.ring) > 2*lookBack || len(h.seen) != lookBack {
+	if len(h.ring) > 2*lookBack || len(h.seen) > 2*lookBack || len(h.order) != len(h.seen) {
 		t.Errorf("%d and %d are kept", len(h.ring), len(h.seen))
 	}
 }
 
 func TestASlowReaderHoldsNobodyUp(t *testing.T) {
 	h := newHub(nil)
-	slow, _ := h.join("", false)
+	slow, _ := h.join("")
 	for n := range 10 * readerQueue {
-		fast, _ := h.join("", false)
+		fast, _ := h.join("")
 		h.tell([]*message{{id: fmt.Sprint(n), data: []byte("x")}})
 		if got := taken(fast); got != "x" {
 			t.Fatalf("the fast reader got %q", got)
@@ -276,7 +239,7 @@ func TestTheStreamTellsWhenTheDatabaseGoesAndComes(t *testing.T) {
 func TestTooManyStreamsAreRefused(t *testing.T) {
 	s := newService(t, newFakeStore())
 	for range maxReaders {
-		s.hub.join("", false)
+		s.hub.join("")
 	}
 	w := do(s, "GET", "/api/events")
 	wantDetail(t, w, http.StatusServiceUnavailable, "too many streams are open")

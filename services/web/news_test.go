@@ -93,13 +93,13 @@ func TestReadingWhatIsNewIsReadingAll(t *testing.T) {
 			// What was committed in the middle may be there or not, node for node.
 			is := all(s)
 			for i := range snap.nodes {
-				n := snap.nodes[i]
+				n := *snap.nodes[i]
 				if i > 0 && snap.nodes[i-1].ID >= n.ID {
 					t.Fatalf("seed %d, step %d: %s after %s", seed, step, n.ID, snap.nodes[i-1].ID)
 				}
 				_, there := is[n.ID]
 				_, existed := was[n.ID]
-				gone := existed && !there && before != nil && slices.Contains(before.nodes, n) // deleted in the middle: as it was before
+				gone := existed && !there && before != nil && slices.ContainsFunc(before.nodes, func(old *node.Node) bool { return *old == n }) // deleted in the middle: as it was before
 				if n != was[n.ID] && n != is[n.ID] && !gone {
 					t.Fatalf("seed %d, step %d: %+v is neither %+v nor %+v", seed, step, n, was[n.ID], is[n.ID])
 				}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gensyn-monitor/gensyn-monitor/bench/usage"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/postgres"
@@ -28,15 +30,19 @@ const (
 	pageBytes = 200 << 10
 	// searching is what a page may take that must read every node.
 	searching = 200 * time.Millisecond
+	// waiting is how many times as long a page may take on a machine that others use, if it computes no longer than it may.
+	waiting = 10
 )
 
 // engines are what the page reads from, each a new database.
 //
-// settle does at once what a database does by itself within minutes: it counts what its tables hold.
-func engines(t *testing.T, test func(t *testing.T, store nodestore.Store, settle func())) {
-	t.Run("sqlite", func(t *testing.T) { test(t, realStore(t), func() {}) })
+// settle does at once what a database does by itself within minutes: it counts what its tables hold. spent is the
+// processor time that we and the database used so far.
+func engines(t *testing.T, test func(t *testing.T, store nodestore.Store, settle func(), spent func() time.Duration)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, realStore(t), func() {}, spentBy(os.Getpid())) })
 	t.Run("postgres", func(t *testing.T) {
-		address := postgrestest.Shared(t).NewDatabase(t)
+		server := postgrestest.Shared(t)
+		address := server.NewDatabase(t)
 		store, err := postgres.Open(t.Context(), address, postgres.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -51,8 +57,23 @@ func engines(t *testing.T, test func(t *testing.T, store nodestore.Store, settle
 			if _, err := c.Exec(t.Context(), "VACUUM ANALYZE"); err != nil {
 				t.Fatal(err)
 			}
-		})
+		}, spentBy(os.Getpid(), server.PID()))
 	})
+}
+
+// spentBy is the processor time of processes; the time that passes where there is no /proc.
+func spentBy(pids ...int) func() time.Duration {
+	began := time.Now()
+	return func() (all time.Duration) {
+		for _, pid := range pids {
+			used, err := usage.CPU(pid)
+			if err != nil {
+				return time.Since(began)
+			}
+			all += used
+		}
+		return all
+	}
 }
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -63,14 +84,14 @@ func TestAHundredThousandNodesCostWhatAHundredDo(t *testing.T) {
 	if testing.Short() || slower > 1 { // the race detector has nothing to find among more
 		nodes, rounds = 2000, 1
 	}
-	engines(t, func(t *testing.T, store nodestore.Store, settle func()) {
+	engines(t, func(t *testing.T, store nodestore.Store, settle func(), spent func() time.Duration) {
 		crowd(t, store, nodes)
 		settle()
-		measurePages(t, store, nodes, rounds)
+		measurePages(t, store, spent, nodes, rounds)
 	})
 }
 
-func measurePages(t *testing.T, store nodestore.Store, nodes, rounds int) {
+func measurePages(t *testing.T, store nodestore.Store, spent func() time.Duration, nodes, rounds int) {
 	s := newService(t, store, realTime, func(o *Options) { o.PublicView, o.Username, o.Password = true, testUser, testHash })
 	running(t, s)
 	server := httptest.NewServer(s.Handler())
@@ -108,18 +129,24 @@ func measurePages(t *testing.T, store nodestore.Store, nodes, rounds int) {
 			who := map[bool]string{true: "anybody", false: "the team"}[authorization == ""]
 			var took []time.Duration
 			var size, wire int
+			cost := time.Duration(math.MaxInt64)
 			for range rounds {
+				before := spent()
 				s.forget() // every viewer is the first one
 				took = append(took, timed(t, server.URL+c.path, "gzip", authorization, &wire))
 				s.forget()
 				took = append(took, timed(t, server.URL+c.path, "identity", authorization, &size))
+				cost = min(cost, (spent()-before)/2)
 			}
 			slices.Sort(took)
-			// The least is what it costs; what others do on the machine comes on top of it.
+			// The least is what it takes where nobody else uses the machine. Where others do, what it computes decides, and that
+			// it does not wait for long.
 			least, median := took[0], took[len(took)/2]
-			t.Logf("%-40s %-8s first byte %5.1f ms (median %5.1f, of %d), %d bytes, %d on the wire", c.path, who, ms(least), ms(median), len(took), size, wire)
-			if least > c.limit*slower {
-				t.Errorf("%s: first byte after %v", c.path, least)
+			t.Logf("%-40s %-8s first byte %5.1f ms (median %5.1f, of %d), %5.1f ms of processor time, %d bytes, %d on the wire",
+				c.path, who, ms(least), ms(median), len(took), ms(cost), size, wire)
+			limit := c.limit * slower
+			if least > limit && cost > limit || least > waiting*limit {
+				t.Errorf("%s: first byte after %v, %v of processor time each", c.path, least, cost)
 			}
 			if size > pageBytes {
 				t.Errorf("%s has %d bytes", c.path, size)

@@ -32,8 +32,8 @@ func (s *standing) unobserved(spans []node.Span) []node.Span {
 // snapshot is one read of all nodes. It is not changed after readSnapshot, but for the answers that were made of it.
 type snapshot struct {
 	standing
-	nodes   []node.Node // by id
-	whole   time.Time   // when all of them were read; zero for never
+	nodes   []*node.Node // by id; the same as in the snapshot before where nothing changed
+	whole   time.Time    // when all of them were read; zero for never
 	answers answers
 }
 
@@ -60,9 +60,20 @@ func readSnapshot(ctx context.Context, store nodestore.Reader, partition int, no
 			return s, nil
 		}
 	}
-	s.whole = at
-	s.nodes, err = store.Nodes(ctx, nodestore.NodeQuery{})
-	return s, err
+	all, err := store.Nodes(ctx, nodestore.NodeQuery{})
+	if err != nil {
+		return nil, err
+	}
+	s.whole, s.nodes = at, pointers(all)
+	return s, nil
+}
+
+func pointers(nodes []node.Node) []*node.Node {
+	out := make([]*node.Node, len(nodes))
+	for i := range nodes {
+		out[i] = &nodes[i]
+	}
+	return out
 }
 
 // follows reports whether what changed between the two is told by sequences.
@@ -72,12 +83,12 @@ func follows(before, after *nodestore.Status) bool {
 }
 
 // merge puts nodes over others, both by id. None that was deleted goes by it, nor is one missed: then there are more than
-// the status counts.
-func merge(nodes, news []node.Node) []node.Node {
-	out := make([]node.Node, 0, len(nodes)+len(news))
+// the status counts. Only pointers are copied: of very many nodes few are new.
+func merge(nodes []*node.Node, news []node.Node) []*node.Node {
+	out := make([]*node.Node, 0, len(nodes)+len(news))
 	for i := range news {
-		n, found := slices.BinarySearchFunc(nodes, news[i].ID, func(n node.Node, id string) int { return strings.Compare(n.ID, id) })
-		out = append(append(out, nodes[:n]...), news[i])
+		n, found := slices.BinarySearchFunc(nodes, news[i].ID, func(n *node.Node, id string) int { return strings.Compare(n.ID, id) })
+		out = append(append(out, nodes[:n]...), &news[i])
 		if found {
 			n++
 		}

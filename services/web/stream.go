@@ -20,27 +20,26 @@ const (
 )
 
 // getEvents answers a stream of server-sent events: "change" for events of nodes, "monitor" for those of the monitor,
-// "status" when the database goes or comes back, "reset" when something was missed. Last-Event-ID continues a stream. With ?brief it answers "news" and "reset" alone, for
-// pages, which ask anew for what they show: a thousand of them would be sent megabytes a second that nobody looks at.
+// "status" when the database goes or comes back, "reset" when something was missed. Last-Event-ID continues a stream. With
+// ?brief it answers "news" alone, for pages, which ask anew for what they show: a thousand of them would be sent megabytes a
+// second that nobody looks at.
 func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
 	asked := r.URL.Query()
-	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), asked.Get("after")), asked.Has("brief"))
+	if asked.Has("brief") {
+		s.getNews(w, r)
+		return
+	}
+	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), asked.Get("after")))
 	if me == nil {
-		w.Header().Set("Retry-After", "30")
-		detail(w, http.StatusServiceUnavailable, "too many streams are open")
+		tooManyStreams(w)
 		return
 	}
 	defer s.hub.leave(me)
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
+	if !beginStream(w, r) {
 		return
 	}
 	out := streamWriter{http.NewResponseController(w), w}
-	// Readers of a monitor that starts again must not come back all at once.
-	ok := out.write(fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(4000)))
+	ok := out.write(retryLine())
 	for _, m := range missed {
 		ok = ok && out.write(m.data)
 	}
@@ -48,6 +47,23 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
 		s.follow(r, me, out)
 	}
 }
+
+func tooManyStreams(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "30")
+	detail(w, http.StatusServiceUnavailable, "too many streams are open")
+}
+
+// beginStream sends the head of an answer that is a stream, and reports whether the stream was asked for, too.
+func beginStream(w http.ResponseWriter, r *http.Request) bool {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	w.WriteHeader(http.StatusOK)
+	return r.Method != http.MethodHead
+}
+
+// retryLine is what a stream begins with: readers of a monitor that starts again must not come back all at once.
+func retryLine() []byte { return fmt.Appendf(nil, "retry: %d\n\n", 1000+rand.IntN(4000)) }
 
 // follow writes what comes until the reader leaves, or takes nothing any more, or the server stops.
 func (s *Service) follow(r *http.Request, me *reader, out streamWriter) {
@@ -82,6 +98,11 @@ type streamWriter struct {
 func (o streamWriter) write(data []byte) bool {
 	// A recorder of tests knows no deadline.
 	_ = o.control.SetWriteDeadline(time.Now().Add(streamPatience))
+	return o.put(data)
+}
+
+// put writes and flushes without setting until when.
+func (o streamWriter) put(data []byte) bool {
 	if _, err := o.w.Write(data); err != nil {
 		return false
 	}

@@ -87,9 +87,9 @@ type Service struct {
 	provider *access.Provider // nil for none
 	copyNow  chan struct{}    // takes one when ingest could not be told of a token
 
-	mu     sync.Mutex
-	broken error // why the database could not be read last time
-	skew   time.Duration
+	mu      sync.Mutex
+	broken  error // why the database could not be read last time
+	reading reading
 }
 
 // New makes the service. It does not touch the store: the page comes up before the database does.
@@ -167,6 +167,9 @@ func (s *Service) Wake() {
 	s.hub.wake()
 }
 
+// Rest is for how long after a Wake another one would change nothing.
+func (s *Service) Rest() time.Duration { return s.hub.rest() }
+
 // forget makes everything that was read before nobody's answer.
 func (s *Service) forget() {
 	s.view.forget()
@@ -227,21 +230,48 @@ func (s *Service) readStanding(ctx context.Context) (*standing, error) {
 	return &at, err
 }
 
+// clockKept is for how long a reading of the clock that stamps is counted on from, with this machine's monotonic clock.
+const clockKept = 5 * time.Second
+
 // measureSkew is how far the clock that stamps is ahead of this machine's: ages and staleness are differences to
-// stamps. While NATS does not answer it is what it was.
+// stamps. While NATS does not answer it goes on from where it was.
 func (s *Service) measureSkew(ctx context.Context) time.Duration {
 	if s.Clock == nil {
 		return 0
 	}
+	s.mu.Lock()
+	last := s.reading
+	s.mu.Unlock()
+	if now := s.Now(); last.good(now) {
+		return last.skew(now)
+	}
 	ctx, cancel := context.WithTimeout(ctx, clockLimit)
 	defer cancel()
 	there, err := s.Clock(ctx, s.Partition)
+	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.skew = there.Sub(s.Now())
+		s.reading = reading{there, now}
 	}
-	return s.skew
+	return s.reading.skew(now)
+}
+
+// reading is what the clock that stamps showed.
+type reading struct{ there, here time.Time }
+
+// good reports whether it need not be read again yet.
+func (r reading) good(now time.Time) bool {
+	age := now.Sub(r.here)
+	return !r.here.IsZero() && age >= 0 && age < clockKept
+}
+
+// skew is how far that clock is ahead of this one, which may have been set since.
+func (r reading) skew(now time.Time) time.Duration {
+	if r.here.IsZero() {
+		return 0
+	}
+	return r.there.Add(now.Sub(r.here)).Sub(now)
 }
 
 // note logs when the database goes and when it comes back, not every time in between.

@@ -42,7 +42,7 @@ func serve(ctx context.Context, cfg web.ProcessConfig, log zerolog.Logger,
 	if err != nil {
 		return err
 	}
-	unsubscribe, err := nats.OnEvent(func([]byte) { service.Wake() })
+	unsubscribe, err := nats.OnNews(service.Wake, service.Rest)
 	if err != nil {
 		return fmt.Errorf("listen for events: %w", err)
 	}
