@@ -39,10 +39,11 @@ func (w waiting) Stop()                        {}
 func TestACommitHoldsNotTooManyNodes(t *testing.T) {
 	const messages, each = 50, 700
 	var commits []int
-	now := time.Unix(1_800_000_000, 0)
+	now, pace := time.Unix(1_800_000_000, 0), DefaultPace
+	pace.Rows = 0
 	s, err := New(Options{
 		Store: counting{commits: &commits}, Settings: node.Settings{Threshold: time.Minute, MaxNodes: messages * each},
-		Pace: DefaultPace, Now: func() time.Time { return now }, Log: zerolog.Nop(),
+		Pace: pace, Now: func() time.Time { return now }, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		t.Fatal(err)
