@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,35 +16,42 @@ import (
 const large = 8
 
 // send runs a batch as one pipeline, hence one transaction. Its error is one of the driver.
+//
+// Of a large one Postgres executes the first statements while the next are encoded, and no more than one of them is in
+// memory a second time. There is one Sync, at the end: what is cut off before it leaves nothing.
 func (s *store) send(ctx context.Context, b *pgx.Batch) error {
-	if b.Len() >= s.large {
-		return s.sendLarge(ctx, b)
+	if b.Len() < s.large {
+		return finish(s.pool.SendBatch(ctx, b))
 	}
-	results := s.pool.SendBatch(ctx, b) // all of it is under way
-	crashpoint.Here("evaluator.commit_sent")
-	return results.Close()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	p, err := stream(ctx, conn.Conn(), b)
+	if err != nil {
+		return err
+	}
+	return finish(p)
 }
 
-// sendLarge does what send does, but Postgres executes the first statements while the next are encoded, and no more than
-// one of them is in memory a second time. There is one Sync, at the end: what is cut off before it leaves nothing.
-func (s *store) sendLarge(ctx context.Context, b *pgx.Batch) error {
-	pooled, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer pooled.Release()
-	conn := pooled.Conn()
+// finish reads the answers of what is all under way.
+func finish(sent io.Closer) error {
+	crashpoint.Here("evaluator.commit_sent")
+	return sent.Close()
+}
+
+func stream(ctx context.Context, conn *pgx.Conn, b *pgx.Batch) (*pgconn.Pipeline, error) {
 	described, err := describe(ctx, conn, b)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p := conn.PgConn().StartPipeline(ctx)
 	if err := flow(ctx, conn, p, b, described); err != nil {
 		_ = p.Close() // without a Sync: it drops the connection, and with it the transaction
-		return err
+		return nil, err
 	}
-	crashpoint.Here("evaluator.commit_sent")
-	return p.Close() // reads all answers
+	return p, nil
 }
 
 // describe asks which types the statements take, without keeping them in the session: a pooler between here and Postgres
