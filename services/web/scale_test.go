@@ -191,11 +191,12 @@ func crowd(t testing.TB, store nodestore.Store, nodes int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := store.Load(t.Context(), lease, func(*node.Node) {})
+	loading := node.NewLoading()
+	snap, err := store.Load(t.Context(), lease, loading.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := node.New(0, snap)
+	f := loading.Fold(0, snap)
 	begin := time.Now().Add(-20 * time.Minute)
 	seq := uint64(0)
 	commit := func(at time.Duration, beats []node.Heartbeat) {

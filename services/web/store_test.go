@@ -18,11 +18,12 @@ func fold(t *testing.T, store nodestore.Store, messages ...node.Message) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap, err := store.Load(t.Context(), lease, func(*node.Node) {})
+	nodes := node.NewLoading()
+	snap, err := store.Load(t.Context(), lease, nodes.Add)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := node.New(0, snap)
+	f := nodes.Fold(0, snap)
 	from := f.Position()
 	for _, m := range messages {
 		f.Apply(m)
