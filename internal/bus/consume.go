@@ -37,8 +37,14 @@ type StreamInfo struct {
 	MaxBytes int64  // that it may take on each
 }
 
+// askLimit is how long a server is waited for that is asked about a stream. Asked while a leader is chosen, none ever
+// answers: whoever asks again soon goes on soon after the election.
+const askLimit = 2 * time.Second
+
 // Info describes the partition's heartbeats stream. ErrNoStream when there is none.
 func (b *Bus) Info(ctx context.Context, partition int) (StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
 	s, err := b.js.Stream(ctx, contract.HeartbeatsStream(partition))
 	if err != nil {
 		return StreamInfo{}, lookup("stream info", err)
@@ -61,6 +67,8 @@ func (b *Bus) Clock(ctx context.Context, partition int) (time.Time, error) {
 
 // StampAt returns the stamp of one message. ErrNoMessage when it is not there (any more, or yet).
 func (b *Bus) StampAt(ctx context.Context, partition int, seq uint64) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
 	s, err := b.js.Stream(ctx, contract.HeartbeatsStream(partition))
 	if err != nil {
 		return time.Time{}, lookup("stream info", err)
@@ -124,7 +132,9 @@ func (b *Bus) Consume(ctx context.Context, partition int, start Start) (*Reader,
 	if !start.Time.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &start.Time
 	}
-	c, err := b.js.CreateConsumer(ctx, contract.HeartbeatsStream(partition), cfg)
+	asked, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	c, err := b.js.CreateConsumer(asked, contract.HeartbeatsStream(partition), cfg)
 	if err != nil {
 		return nil, lookup("consume", err)
 	}
