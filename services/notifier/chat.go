@@ -52,8 +52,9 @@ type chat struct {
 	oldest   time.Time // found time of its oldest alert; zero when another process froze it
 	frozen   frozen
 
-	// pressing: a failure was collected that is in no notification yet, as far as this process can know.
-	pressing bool
+	// pressing: a failure was collected that is in no notification yet, as far as this process can know; deaf: so was an
+	// event of the monitor itself.
+	pressing, deaf bool
 }
 
 // frozen is a notification that this process froze, and of how many nodes it tells that they are failing.
@@ -150,8 +151,8 @@ func (c *chat) tenure(ctx context.Context) error {
 	}
 	alone := l.Term == c.term+1
 	if !alone {
-		c.unsent = unsent{} // whoever told the chat since may have sent it
-		c.pressing = true   // or may have collected a failure
+		c.unsent = unsent{}             // whoever told the chat since may have sent it
+		c.pressing, c.deaf = true, true // or may have collected something
 	}
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })

@@ -16,14 +16,14 @@ const entry = `CASE WHEN e.kind IN ('changed', 'joined') THEN 'n ' || e.node_id
 
 // countWaiting counts entries by their last alert. The order lets whoever reads it keep the most frequent alone.
 const countWaiting = `SELECT w.kind, w.to_state, w.reason, w.back_up, count(*), sum(w.alerts), min(w.first_at), max(w.at), min(w.found)
-	FROM (SELECT e.kind, e.to_state, CASE WHEN e.to_state = 'up' THEN '' ELSE e.reason END AS reason, e.at, x.found, x.first_at, x.alerts,
-			CASE WHEN e.kind = 'changed' AND e.to_state = 'up' AND x.alerts > 1 AND x.before = 'up' THEN 1 ELSE 0 END AS back_up
-		FROM (SELECT d.event_id, row_number() OVER back AS back, count(*) OVER every AS alerts, min(e.found) OVER every AS found,
-				min(e.at) OVER every AS first_at, last_value(e.from_state) OVER every AS before
+	FROM (SELECT x.kind, x.to_state, CASE WHEN x.to_state = 'up' THEN '' ELSE x.reason END AS reason, x.at, x.found, x.first_at, x.alerts,
+			CASE WHEN x.kind = 'changed' AND x.to_state = 'up' AND x.alerts > 1 AND x.before = 'up' THEN 1 ELSE 0 END AS back_up
+		FROM (SELECT e.kind, e.to_state, e.reason, e.at, row_number() OVER back AS back, count(*) OVER every AS alerts,
+				min(e.found) OVER every AS found, min(e.at) OVER every AS first_at, last_value(e.from_state) OVER every AS before
 			FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.chat = $1 AND ` + waits + `
 			WINDOW back AS (PARTITION BY ` + entry + ` ORDER BY d.epoch DESC, d.seq DESC, d.ordinal DESC),
 				every AS (back ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)) x
-		JOIN events e ON e.id = x.event_id WHERE x.back = 1) w
+		WHERE x.back = 1) w
 	GROUP BY w.kind, w.to_state, w.reason, w.back_up ORDER BY count(*) DESC, w.reason`
 
 // Digest implements nodestore.Deliveries.
