@@ -107,7 +107,7 @@ func (f *Fold) Take() Changes {
 	p := f.pending
 	f.pending = newPending()
 	c := Changes{Clock: f.Clock(), Before: make(map[string]Stamp), Deleted: p.deleted, Events: p.events, Annotations: p.annotations}
-	c.Heard = make([]Heard, 0, p.live)
+	c.makeRoom(p.changes)
 	for i := range p.changes {
 		if r := p.changes[i].node; r != nil {
 			r.change = 0
@@ -124,9 +124,32 @@ func (f *Fold) Take() Changes {
 	return c
 }
 
+// makeRoom for what there is: a hundred thousand nodes may be lost at once.
+func (c *Changes) makeRoom(changes []change) {
+	var whole, heard, judged int
+	for i := range changes {
+		switch x := &changes[i]; {
+		case x.node == nil:
+		case x.whole():
+			whole++
+		case x.heard:
+			heard++
+		default:
+			judged++
+		}
+	}
+	c.Nodes, c.Heard, c.Judged = room[Node](whole), room[Heard](heard), room[Node](judged)
+}
+
+// room is empty, and nil for nothing.
+func room[T any](n int) []T { return slices.Grow([]T(nil), n) }
+
+// whole reports whether all of the node is to be stored.
+func (x *change) whole() bool { return x.joins || x.heard && x.news }
+
 func (c *Changes) add(x *change, nodes *table) {
 	switch r := x.node; {
-	case x.joins || x.heard && x.news:
+	case x.whole():
 		n := nodes.node(r)
 		n.Metrics, n.Workload = x.metrics, x.workload
 		n.AgentVersion, n.OS, n.Arch = x.agent.version, x.agent.os, x.agent.arch

@@ -44,7 +44,7 @@ func (f *Fold) expire() {
 	if f.suspectFrontDoor() {
 		reason = ReasonDeaf
 	}
-	f.pending.events = slices.Grow(f.pending.events, len(due))
+	f.pending.events, f.pending.changes = slices.Grow(f.pending.events, len(due)), slices.Grow(f.pending.changes, len(due))
 	for _, n := range due {
 		f.enter(n, Lost, reason, "")
 	}

@@ -93,7 +93,7 @@ func show(ops *httpserver.Switch, figures http.Handler, s *notifier.Service) {
 }
 
 // wakeAgain is how long after one wake-up the next may come: many events are announced one by one, and one look finds all.
-const wakeAgain = 100 * time.Millisecond
+const wakeAgain = 25 * time.Millisecond
 
 // tell waits for the database and runs the service on it.
 func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, nats *bus.Bus, late *nodestore.Late, started func(*notifier.Service)) error {
