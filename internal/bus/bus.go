@@ -182,15 +182,3 @@ func (b *Bus) Ready(context.Context) error {
 	}
 	return nil
 }
-
-// The most events that wait for a slow f of OnEvent. Those beyond are dropped: who is not done with one wake-up needs no
-// other, and whoever is woken looks into the database for what there is.
-const (
-	eventsAhead = 256
-	bytesAhead  = 1 << 20
-)
-
-// OnEvent calls f with announced events of all partitions from now on, one at a time. Some may be missed: it is a wake-up.
-func (b *Bus) OnEvent(f func(data []byte)) (stop func(), err error) {
-	return b.hear("events", "event.*", eventsAhead, bytesAhead, f)
-}

@@ -152,12 +152,12 @@ func TestUsersMayDoTheirWork(t *testing.T) {
 	}
 	for name, b := range map[string]*bus.Bus{"notifier": notifier, "web": web} {
 		woken := make(chan struct{}, 1)
-		stop, err := b.OnEvent(func([]byte) {
+		stop, err := b.OnNews(func() {
 			select {
 			case woken <- struct{}{}:
 			default:
 			}
-		})
+		}, func() time.Duration { return time.Millisecond })
 		must(name+" waits for events", err)
 		defer stop()
 		for deadline := time.Now().Add(10 * time.Second); len(woken) == 0; time.Sleep(10 * time.Millisecond) { // the subscription may take a moment

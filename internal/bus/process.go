@@ -50,16 +50,22 @@ func (b *Bus) introduce(ctx context.Context, p contract.Process, answered func()
 // OnProcess calls f with what processes say of themselves from now on, one at a time. Some may be missed: it is for people
 // to see.
 func (b *Bus) OnProcess(f func(data []byte)) (stop func(), err error) {
-	return b.hear("processes", "process.*", eventsAhead, bytesAhead, f)
+	return b.hear("processes", "process.*", f)
 }
 
-// hear subscribes to what no stream has to keep. At most so many messages and bytes wait for a slow f.
-func (b *Bus) hear(what, subject string, ahead, bytes int, f func(data []byte)) (stop func(), err error) {
+// The most that waits for a slow f of hear. What is beyond is dropped.
+const (
+	messagesAhead = 256
+	bytesAhead    = 1 << 20
+)
+
+// hear subscribes to what nobody needs all of.
+func (b *Bus) hear(what, subject string, f func(data []byte)) (stop func(), err error) {
 	sub, err := b.nc.Subscribe(subject, func(m *nats.Msg) { f(m.Data) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", what, err)
 	}
-	if err := sub.SetPendingLimits(ahead, bytes); err != nil {
+	if err := sub.SetPendingLimits(messagesAhead, bytesAhead); err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", what, errors.Join(err, sub.Unsubscribe()))
 	}
 	return func() { _ = sub.Unsubscribe() }, nil
@@ -70,11 +76,11 @@ const flushLimit = time.Second
 
 // OnNews calls f when an event was announced. For as long as rest says then it hears nothing, and calls f again at the end of
 // that: events are announced one by one, and whoever looks into the database for them after each rest needs to be woken by
-// the first alone. Like OnEvent it may miss some.
+// the first alone. It may miss some: who is woken looks into the database for what there is.
 func (b *Bus) OnNews(f func(), rest func() time.Duration) (stop func(), err error) {
 	heard := make(chan struct{}, 1)
 	listen := func() (func(), error) {
-		return b.hear("events", "event.*", eventsAhead, bytesAhead, func([]byte) {
+		return b.hear("events", "event.*", func([]byte) {
 			select {
 			case heard <- struct{}{}:
 			default:

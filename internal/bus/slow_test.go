@@ -68,7 +68,7 @@ func awaitWake(t *testing.T, woken <-chan byte, want byte, announce func()) (n i
 	}
 }
 
-// A notifier or a page that is not done with a wake-up while thousands of events are announced.
+// A page that is not done with what one program says of itself while thousands say something.
 func TestSlowSubscriberIsBoundedAndQuiet(t *testing.T) {
 	const rounds, events, size = 3, 20_000, 4 << 10 // 80 MiB each
 	written := stderr(t)
@@ -87,7 +87,7 @@ func TestSlowSubscriberIsBoundedAndQuiet(t *testing.T) {
 	}
 	woken, over := make(chan byte), make(chan struct{})
 	defer close(over)
-	stop, err := b.OnEvent(func(data []byte) { // not done until the test takes it
+	stop, err := b.OnProcess(func(data []byte) { // not done until the test takes it
 		select {
 		case woken <- data[0]:
 		case <-over:
@@ -103,7 +103,7 @@ func TestSlowSubscriberIsBoundedAndQuiet(t *testing.T) {
 	}
 	defer nc.Close()
 	announce := func(data []byte) {
-		if err := nc.Publish(contract.EventSubject(0), data); err != nil {
+		if err := nc.Publish(contract.ProcessSubject("ingest"), data); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestSlowSubscriberIsBoundedAndQuiet(t *testing.T) {
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
 	reliability.Report(t, reliability.Row{
-		Group: "NATS", Fault: "a notifier or page is not done with a wake-up while 20,000 events (80 MiB) are announced", Rounds: rounds,
+		Group: "NATS", Fault: "a page is not done with what a program says of itself while 20,000 such messages (80 MiB) come", Rounds: rounds,
 		Must: "memory is bounded (56 MiB, buffers of nats-server included), it is woken by what comes next; one line in the log a minute, none from the library",
 		Seen: fmt.Sprintf("memory grew by %d MiB; woken %d times at most; %d line", max(grown, 0)>>20, most, complaints.Load()),
 	})

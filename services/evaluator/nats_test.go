@@ -367,12 +367,18 @@ func TestRule11UnknownVersionIsToldOnce(t *testing.T) {
 	w := newWorld(t, bus.StreamLimits{MaxBytes: 64 << 20})
 	pace := natsPace()
 	pace.GiveUp = 50 * time.Millisecond // so that it meets the message again and again
-	woken := make(chan []byte, 100)
-	stop, err := w.fleet.b.OnEvent(func(data []byte) { woken <- data })
+	nc, err := nats.Connect(w.server.ClientURL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stop()
+	defer nc.Close()
+	woken := make(chan *nats.Msg, 100)
+	if _, err := nc.ChanSubscribe(contract.EventSubject(0), woken); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	w.start(pace, nil)
 	w.fleet.publish(t.Context(), "UP")
 	await(t, func() bool { return w.count(node.Joined, node.Up) == 3 })
@@ -393,7 +399,7 @@ func TestRule11UnknownVersionIsToldOnce(t *testing.T) {
 	}
 	announced := 0
 	for kind := ""; kind != "end"; {
-		if kind = kindOf(t, <-woken); kind == string(node.Outdated) {
+		if kind = kindOf(t, (<-woken).Data); kind == string(node.Outdated) {
 			announced++
 		}
 	}

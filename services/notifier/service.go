@@ -214,6 +214,9 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
+// WakeAgain is how long after one Wake the next should come: many events are announced one by one, and one look finds all.
+const WakeAgain = 25 * time.Millisecond
+
 // Wake makes the service look for new events now. It never blocks.
 func (s *Service) Wake() {
 	for _, c := range s.chats {

@@ -137,7 +137,7 @@ func (s *Stack) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	stop, err := connection.OnEvent(func([]byte) { notify.Wake(); page.Wake() })
+	stop, err := connection.OnNews(func() { notify.Wake(); page.Wake() }, func() time.Duration { return notifier.WakeAgain })
 	if err != nil {
 		return err
 	}

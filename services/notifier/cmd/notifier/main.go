@@ -92,9 +92,6 @@ func show(ops *httpserver.Switch, figures http.Handler, s *notifier.Service) {
 	ops.Serve(httpserver.NewOps(httpserver.NewHealth(s.Checks()...), figures))
 }
 
-// wakeAgain is how long after one wake-up the next may come: many events are announced one by one, and one look finds all.
-const wakeAgain = 25 * time.Millisecond
-
 // tell waits for the database and runs the service on it.
 func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, nats *bus.Bus, late *nodestore.Late, started func(*notifier.Service)) error {
 	store, err := program.Await(ctx, o.Log, "the database", nodestore.Passing, late.Open(func(ctx context.Context) (nodestore.Store, error) {
@@ -110,7 +107,7 @@ func tell(ctx context.Context, cfg notifier.ProcessConfig, o notifier.Options, n
 		return err
 	}
 	// Without NATS nothing is lost: the service looks into the database by itself.
-	unsubscribe, err := nats.OnNews(service.Wake, func() time.Duration { return wakeAgain })
+	unsubscribe, err := nats.OnNews(service.Wake, func() time.Duration { return notifier.WakeAgain })
 	if err != nil {
 		return err
 	}
