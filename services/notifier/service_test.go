@@ -353,6 +353,60 @@ func TestAFailureThatIsToldPressesNoMore(t *testing.T) {
 	})
 }
 
+// What waits because the chat was told much is not looked at again and again: it may be a million alerts. The monitor's
+// own deafness waits for nothing, also when another notifier collected it.
+func TestABusyChatIsNotLoadedBeforeItsTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store, sender := newMemory(), newScript(nil)
+		var loads atomic.Int64
+		var ill atomic.Bool
+		store.fail = func(call string, _ bool) error {
+			switch {
+			case call == "Waiting":
+				loads.Add(1)
+			case call == "Freeze" && ill.Load():
+				return errors.New("no freezing")
+			}
+			return nil
+		}
+		o := Options{ID: "a", Store: store, Sender: sender, Chats: []string{"1"}}
+		s := startWith(t, o)
+		store.commit(joins(30)...)
+		s.Wake()
+		time.Sleep(time.Second)
+		before := loads.Load()
+		for range 20 {
+			store.commit(joins(1)...)
+			s.Wake()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := loads.Load() - before; n > 0 {
+			t.Errorf("loaded %d times while the chat rests", n)
+		}
+		store.commit(node.Event{Kind: node.Deaf})
+		s.Wake()
+		time.Sleep(time.Second)
+		if n := len(sender.all()); n != 2 {
+			t.Fatalf("%d messages, want 2: the monitor is deaf", n)
+		}
+		store.commit(joins(30)...)
+		s.Wake()
+		time.Sleep(time.Second)
+		ill.Store(true)
+		store.commit(node.Event{Kind: node.Deaf})
+		s.Wake()
+		time.Sleep(100 * time.Millisecond)
+		s.stop()
+		ill.Store(false)
+		o.ID = "b"
+		startWith(t, o)
+		time.Sleep(2 * time.Second)
+		if n := len(sender.all()); n != 3 {
+			t.Errorf("%d messages, want 3: the monitor is deaf again", n)
+		}
+	})
+}
+
 // A failure that a notifier collected, and did not live to tell, presses who takes over.
 func TestAFailureOfAnotherNotifierPresses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
