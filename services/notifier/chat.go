@@ -149,11 +149,12 @@ func (c *chat) tenure(ctx context.Context) error {
 	if c.double(l) {
 		return c.standDown(ctx, l)
 	}
-	alone := l.Term == c.term+1
+	alone := c.term > 0 && l.Term == c.term+1
 	if !alone {
-		c.unsent = unsent{}             // whoever told the chat since may have sent it
-		c.pressing, c.deaf = true, true // or may have collected something
+		c.unsent = unsent{} // whoever told the chat since may have sent it
+		c.pressing = true   // or may have collected a failure
 	}
+	c.deaf = true // the database may have lost that it was told
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })
 	c.log.Debug().Int64("term", l.Term).Msg("telling this chat")

@@ -130,7 +130,7 @@ func (s session) giveUp(ctx context.Context, chat string, lookback time.Duration
 
 // giveUpWaiting binds what waits in no notification to one that is never sent.
 func (s session) giveUpWaiting(ctx context.Context, chat string, lookback time.Duration) error {
-	const old = `chat = $1 AND notification IS NULL AND untold = ''
+	const old = `chat = $1 AND ` + unbound + `
 		AND event_id IN (SELECT e.id FROM events e WHERE e.id = event_id AND e.found <= {now} - $2)`
 	var n int
 	if _, err := s.one(ctx, `SELECT count(*) FROM deliveries WHERE `+old, []any{chat, int64(lookback)}, &n); err != nil || n == 0 {

@@ -10,6 +10,9 @@ import (
 // waits selects deliveries that are to be told and in no notification. So do the words of the index deliveries_waiting.
 const waits = `d.notification IS NULL AND d.held = '' AND d.untold = ''`
 
+// unbound selects deliveries that are in no notification yet, held ones included. Each half has an index of its own.
+const unbound = `notification IS NULL AND untold = '' AND (held = '' OR held <> '')`
+
 // told is the partition whose events are told. There is one only; the cursors have the number in their key.
 const told = 0
 

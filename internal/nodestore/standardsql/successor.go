@@ -7,7 +7,7 @@ import "context"
 const succeedFailures = `UPDATE deliveries SET chat = $1 WHERE chat = $2 AND event_id IN (SELECT f.id FROM events f
 	WHERE f.kind IN ('changed', 'joined') AND f.to_state NOT IN ('up', '')
 		AND f.node_id IN (SELECT n.id FROM nodes n WHERE n.state <> 'up'
-			UNION SELECT w.node_id FROM deliveries w WHERE w.chat = $1 AND w.notification IS NULL)
+			UNION SELECT w.node_id FROM deliveries w WHERE w.chat = $1 AND ` + unbound + `)
 		AND NOT EXISTS (SELECT 1 FROM events b JOIN deliveries bd ON bd.chat = $2 AND bd.event_id = b.id AND bd.notification IS NOT NULL
 			WHERE b.node_id = f.node_id AND b.partition = f.partition AND b.to_state IN ('up', '')
 				AND (b.epoch, b.seq, b.ordinal) > (f.epoch, f.seq, f.ordinal)))`
@@ -26,7 +26,7 @@ func (s session) succeed(ctx context.Context, chat string) (from cursor, ok bool
 	for _, query := range []string{
 		// The term grows, so that whoever still tells the old one is fenced.
 		`UPDATE chats SET term = term + 1, expires_at = 0, retired_at = {now} WHERE chat = $2 AND chat <> $1`,
-		`UPDATE deliveries SET chat = $1 WHERE chat = $2 AND notification IS NULL AND untold = ''`,
+		`UPDATE deliveries SET chat = $1 WHERE chat = $2 AND ` + unbound,
 		succeedFailures,
 		`UPDATE deliveries SET chat = $1 WHERE chat = $2 AND notification IN
 			(SELECT id FROM notifications WHERE chat = $2 AND told_at IS NULL)`,
