@@ -94,14 +94,18 @@ func connect(path string, n int, params ...string) (*sql.DB, error) {
 	return db, nil
 }
 
-// migrate brings the schema up to date. SQLite has no lock that goose could hold meanwhile, so when two programs
-// open a new file together one of them fails, and finds the work done when it tries again.
+// migrate brings the schema up to date. SQLite has no lock that goose could hold meanwhile, so when several programs
+// open a new file together all but one fail at a migration, and find it done when they try again: for each at most once.
 func migrate(ctx context.Context, db *sql.DB) (err error) {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	for range 3 {
+	steps, err := fs.ReadDir(dir, ".")
+	if err != nil {
+		return err
+	}
+	for range len(steps) + 2 { // goose's own table is another step
 		err = standardsql.Migrate(ctx, goose.DialectSQLite3, db, dir)
 		if err == nil || errors.Is(err, nodestore.ErrNewerSchema) || ctx.Err() != nil {
 			break
