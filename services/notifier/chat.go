@@ -52,9 +52,9 @@ type chat struct {
 	oldest   time.Time // found time of its oldest alert; zero when another process froze it
 	frozen   frozen
 
-	// pressing: a failure was collected that is in no notification yet, as far as this process can know; deaf: so was an
-	// event of the monitor itself.
-	pressing, deaf bool
+	// pressing: a failure was collected that is in no notification yet, as far as this process can know; monitor: so was
+	// an event of the monitor itself, which waits for nothing.
+	pressing, monitor bool
 }
 
 // frozen is a notification that this process froze, and of how many nodes it tells that they are failing.
@@ -154,7 +154,7 @@ func (c *chat) tenure(ctx context.Context) error {
 		c.unsent = unsent{} // whoever told the chat since may have sent it
 		c.pressing = true   // or may have collected a failure
 	}
-	c.deaf = true // the database may have lost that it was told
+	c.monitor = true // the database may have lost that it was told
 	c.status.set(func(s *facts) { s.active = true })
 	defer c.status.set(func(s *facts) { s.active = false })
 	c.log.Debug().Int64("term", l.Term).Msg("telling this chat")

@@ -89,7 +89,7 @@ func (t *teller) begin(ctx context.Context, telling Telling, draft func(text str
 	}
 	crashpoint.Here("notifier.frozen")
 	t.unsent = unsent{notification: n.ID}
-	t.pressing, t.deaf = false, false
+	t.pressing, t.monitor = false, false
 	t.frozen = frozen{notification: n.ID}
 	if telling.Digest != nil {
 		t.frozen.failures = inFailure(telling.Digest.Counts)

@@ -124,7 +124,7 @@ func (t *teller) choose(all []nodestore.Silence, events []nodestore.Candidate) [
 		}
 		if !c.Skip && c.Held == "" {
 			t.pressing = t.pressing || failure(events[i].Kind, events[i].To)
-			t.deaf = t.deaf || events[i].NodeID == ""
+			t.monitor = t.monitor || events[i].NodeID == ""
 		}
 	}
 	return out
@@ -156,7 +156,7 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		return t.paced(true, func() error { return t.attempt(ctx, *n) })
 	}
 	wait := t.load.wait(now, t.pressing)
-	if wait > 0 && !t.deaf { // what waits is not looked at before its time: it may be very much
+	if wait > 0 && !t.monitor { // what waits is not looked at before its time: it may be very much
 		return wait, nil
 	}
 	alerts, err := t.o.Store.Waiting(ctx, t.lease, loadLimit+1)
@@ -164,13 +164,13 @@ func (t *teller) try(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	if len(alerts) <= loadLimit {
-		t.deaf = slices.ContainsFunc(alerts, ofMonitor)
+		t.monitor = slices.ContainsFunc(alerts, ofMonitor)
 	}
-	if wait > 0 && !t.deaf {
+	if wait > 0 && !t.monitor {
 		return wait, nil
 	}
 	if len(alerts) > 0 {
-		return t.paced(t.pressing || t.deaf, func() error { return t.alert(ctx, alerts) })
+		return t.paced(t.pressing || t.monitor, func() error { return t.alert(ctx, alerts) })
 	}
 	t.pressing = false
 	return t.otherwise(ctx, now)
@@ -192,7 +192,7 @@ func (t *teller) thaw(ctx context.Context, n *nodestore.Notification) (*nodestor
 
 // takeBack makes the alerts of a notification that reached nobody wait again.
 func (t *teller) takeBack(ctx context.Context, n *nodestore.Notification) error {
-	t.thawed, t.deaf = true, true
+	t.thawed, t.monitor = true, true
 	t.pressing = t.pressing || t.failuresIn(n) > 0
 	return t.o.Store.Thaw(ctx, t.lease, n.ID)
 }
