@@ -42,18 +42,27 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("address: %w", err)
 	}
-	a = a.Unmap().WithZone("")
+	a = plain(a)
 	return netip.PrefixFrom(a, a.BitLen()), nil
 }
 
 // Of is the address of the client: the connection's, or, as long as that is a trusted proxy's, the one that the
 // proxy names. X-Forwarded-For is read from its right end, because its left end is whatever the client wrote.
 func (p Proxies) Of(r *http.Request) netip.Addr {
-	a := parseHop(r.RemoteAddr)
+	return p.Client(parseHop(r.RemoteAddr), func() []string { return r.Header.Values(ForwardedFor) })
+}
+
+// ForwardedFor is the header that names the client of a proxy.
+const ForwardedFor = "X-Forwarded-For"
+
+// Client is Of where the request is not net/http's: peer is the connection's address, forwarded all values of the
+// header ForwardedFor.
+func (p Proxies) Client(peer netip.Addr, forwarded func() []string) netip.Addr {
+	a := plain(peer)
 	if !p.trusts(a) {
 		return a
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	hops := strings.Split(strings.Join(forwarded(), ","), ",")
 	for i := len(hops) - 1; i >= 0 && p.trusts(a); i-- {
 		hop := parseHop(hops[i])
 		if !hop.IsValid() {
@@ -85,14 +94,17 @@ func (p Proxies) trusts(a netip.Addr) bool {
 func parseHop(s string) netip.Addr {
 	s = strings.TrimSpace(s)
 	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone("")
+		return plain(ap.Addr())
 	}
 	a, err := netip.ParseAddr(strings.Trim(s, "[]"))
 	if err != nil {
 		return netip.Addr{}
 	}
-	return a.Unmap().WithZone("")
+	return plain(a)
 }
+
+// plain is an address in the one way that it is written here.
+func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
 // Origin is what attempts of a client are counted by: an IPv6 client owns all addresses of its /64.
 func Origin(a netip.Addr) netip.Addr {

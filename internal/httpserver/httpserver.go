@@ -22,10 +22,28 @@ import (
 // drainTime is how long requests at hand may take when the server stops.
 const drainTime = 3 * time.Second
 
+// The limits of connections, whatever engine serves them.
+const (
+	ReadTimeout    = 15 * time.Second // a request with its body
+	WriteTimeout   = 20 * time.Second
+	IdleTimeout    = 90 * time.Second // between requests
+	MaxHeaderBytes = 16 << 10
+)
+
+// Engine is what serves the connections of a listener: an *http.Server, or one like it.
+type Engine interface {
+	// Serve returns when the listener is closed.
+	Serve(l net.Listener) error
+	// Shutdown closes the listener and lets requests at hand finish, until ctx ends.
+	Shutdown(ctx context.Context) error
+	// Close cuts off what is left.
+	Close() error
+}
+
 // Server is a bound listener and what it will serve.
 type Server struct {
 	listener net.Listener
-	server   *http.Server
+	engine   Engine
 	log      zerolog.Logger
 	draining chan struct{} // closed when the server begins to stop
 }
@@ -41,6 +59,27 @@ func Draining(ctx context.Context) <-chan struct{} {
 
 // New binds addr. The handler is served by Run.
 func New(addr string, handler http.Handler, log zerolog.Logger) (*Server, error) {
+	draining := make(chan struct{})
+	base := context.WithValue(context.Background(), drainKey{}, draining)
+	s, err := Over(addr, &http.Server{
+		BaseContext:       func(net.Listener) context.Context { return base },
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       ReadTimeout,
+		WriteTimeout:      WriteTimeout,
+		IdleTimeout:       IdleTimeout,
+		MaxHeaderBytes:    MaxHeaderBytes,
+		ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
+	}, log)
+	if err != nil {
+		return nil, err
+	}
+	s.draining = draining
+	return s, nil
+}
+
+// Over binds addr for an engine.
+func Over(addr string, engine Engine, log zerolog.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -48,18 +87,7 @@ func New(addr string, handler http.Handler, log zerolog.Logger) (*Server, error)
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w: it must be an address such as :8080 or 127.0.0.1:8080", addr, err)
 	}
-	draining := make(chan struct{})
-	base := context.WithValue(context.Background(), drainKey{}, draining)
-	return &Server{listener: l, log: log, draining: draining, server: &http.Server{
-		BaseContext:       func(net.Listener) context.Context { return base },
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      20 * time.Second,
-		IdleTimeout:       90 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          stdlog.New(log.With().Str("level", "warn").Logger(), "", 0),
-	}}, nil
+	return &Server{listener: l, log: log, engine: engine, draining: make(chan struct{})}, nil
 }
 
 // Addr is the address in fact bound, with the port chosen by the system for ":0".
@@ -68,7 +96,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Run serves until ctx ends, then lets requests at hand finish.
 func (s *Server) Run(ctx context.Context) error {
 	done := make(chan error, 1)
-	go func() { done <- s.server.Serve(s.listener) }()
+	go func() { done <- s.engine.Serve(s.listener) }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serve: %w", err)
@@ -77,11 +105,11 @@ func (s *Server) Run(ctx context.Context) error {
 	close(s.draining)
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	if err := s.server.Shutdown(sctx); err != nil {
+	if err := s.engine.Shutdown(sctx); err != nil {
 		s.log.Warn().Err(err).Msg("some requests were cut off")
-		_ = s.server.Close()
+		_ = s.engine.Close()
 	}
-	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+	if err := <-done; err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
@@ -119,7 +147,7 @@ func (s *Server) RunBehindProxy(ctx context.Context, h *Health, linger time.Dura
 // is being closed cannot know whether it was heard.
 func (h *Health) Closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.draining.Load() {
+		if h.Stopping() {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
@@ -143,6 +171,9 @@ func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
 
 // Drain makes the service not ready while it still answers, so that it gets no new requests.
 func (h *Health) Drain() { h.draining.Store(true) }
+
+// Stopping reports whether Drain was called.
+func (h *Health) Stopping() bool { return h.draining.Load() }
 
 // Mount adds the two paths to a public router: what is wrong with the broken parts is told to this machine alone,
 // their names to everybody.

@@ -8,14 +8,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/bus"
+	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// fasthttp keeps the date of its answers, and its idle workers, in goroutines of their own.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
+}
 
 const testSecret = settings.Secret("correct-horse")
 
@@ -131,14 +138,50 @@ func start(t *testing.T, s *Service) (stop func()) {
 	return stop
 }
 
-// serve runs a service behind a real listener.
-func serve(t *testing.T, o Options) (*Service, *httptest.Server) {
+// endpoint is where a service is served.
+type endpoint struct{ URL, addr string }
+
+// eachServer runs a test with the two servers that a service can be behind: net/http's, as in standalone, and fasthttp,
+// as in the program of ingest.
+func eachServer(t *testing.T, test func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint))) {
 	t.Helper()
-	s := newService(t, o)
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(server.Close)
-	start(t, s)
-	return s, server
+	t.Run("net/http", func(t *testing.T) {
+		test(t, func(t *testing.T, o Options) (*Service, endpoint) {
+			s := newService(t, o)
+			server := httptest.NewServer(s.Handler())
+			t.Cleanup(server.Close)
+			start(t, s)
+			return s, endpoint{server.URL, server.Listener.Addr().String()}
+		})
+	})
+	t.Run("fasthttp", func(t *testing.T) {
+		test(t, func(t *testing.T, o Options) (*Service, endpoint) {
+			s := newService(t, o)
+			e := serveFront(t, s, func() bool { return false })
+			start(t, s)
+			return s, e
+		})
+	})
+}
+
+// serveFront runs the front of a service until the test ends.
+func serveFront(t *testing.T, s *Service, stopping func() bool) endpoint {
+	t.Helper()
+	server, err := httpserver.Over("127.0.0.1:0", s.Front(s.Handler(), stopping), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the server: %v", err)
+		}
+	})
+	addr := server.Addr().String()
+	return endpoint{"http://" + addr, addr}
 }
 
 // fakeClock goes on when it is told to.

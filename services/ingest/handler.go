@@ -79,42 +79,56 @@ type refusal struct {
 
 // postHeartbeat is the way of one heartbeat: token, body, decoding, limit, storing.
 func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
-	begun := s.Now()
-	defer func() { s.metrics.duration.Observe(s.Now().Sub(begun).Seconds()) }()
-	peer := s.TrustedProxies.Of(r)
-	node, no := s.authorize(r, peer)
+	at := arrival{begun: s.Now(), peer: s.TrustedProxies.Of(r), trace: r.Header.Get(contract.TraceHeader)}
+	defer s.done(&at)
+	no := s.authorize(r.Header.Get("Authorization"), &at)
 	if no == nil {
-		no = s.take(w, r, peer, node, begun)
+		no = s.takeBody(w, r, &at)
 	}
 	if no != nil {
-		s.refuse(w, peer, no)
+		s.refuse(w, &at, no)
 		return
 	}
+	s.accepted()
+	s.answer(w, http.StatusOK, stored)
+}
+
+// arrival is what is known of a heartbeat before its body is read.
+type arrival struct {
+	begun time.Time // when its request came
+	peer  netip.Addr
+	trace string // the sender's, "" for none
+	node  string // the only one that may be reported, "" for any
+}
+
+func (s *Service) done(at *arrival) { s.metrics.duration.Observe(s.Now().Sub(at.begun).Seconds()) }
+
+func (s *Service) accepted() {
 	s.tally.accept()
 	crashpoint.Here("ingest.answer")
-	s.answer(w, http.StatusOK, stored)
 }
 
 // stored is the answer to a heartbeat that was.
 var stored = []byte(`{"ok":true}`)
 
-// authorize looks at the header alone. node is the only one that may be reported, "" for any.
-func (s *Service) authorize(r *http.Request, peer netip.Addr) (node string, no *refusal) {
-	g, node := s.door.admits(r.Header.Get("Authorization"))
+// authorize looks at the Authorization header alone.
+func (s *Service) authorize(authorization string, at *arrival) (no *refusal) {
+	g, node := s.door.admits(authorization)
 	if g == anyNode || g == oneNode {
-		return node, nil
+		at.node = node
+		return nil
 	}
-	if no := s.tooManyFailures(peer); no != nil {
+	if no := s.tooManyFailures(at.peer); no != nil {
 		no.unread = true
-		return "", no
+		return no
 	}
 	if g == unsure {
-		return "", &refusal{
+		return &refusal{
 			status: http.StatusServiceUnavailable, retryAfter: retryLater, unread: true,
 			detail: "whether this token is good is not known yet",
 		}
 	}
-	return "", &refusal{status: http.StatusUnauthorized, detail: "Unauthorized", unread: true}
+	return &refusal{status: http.StatusUnauthorized, detail: "Unauthorized", unread: true}
 }
 
 // tooManyFailures counts a failed authentication. It refuses when there were too many.
@@ -128,25 +142,28 @@ func (s *Service) tooManyFailures(peer netip.Addr) *refusal {
 	}
 }
 
-// take reads, decodes and stores. It returns nil once the heartbeat is stored. node is the only one that may be
-// reported, "" for any; begun is when the request came.
-func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, node string, begun time.Time) *refusal {
+// takeBody reads the body and takes it.
+func (s *Service) takeBody(w http.ResponseWriter, r *http.Request, at *arrival) *refusal {
 	body := bodies.Get().(*bytes.Buffer)
 	defer func() {
 		if body.Cap() <= keptBytes {
 			bodies.Put(body)
 		}
 	}()
-	no := read(body, w, r)
-	if no != nil {
+	if no := read(body, w, r); no != nil {
 		return no
 	}
-	h, err := Decode(body.Bytes(), peer) // parts of h are parts of the body
+	return s.take(body.Bytes(), at)
+}
+
+// take decodes and stores. It returns nil once the heartbeat is stored; the body is needed no more then.
+func (s *Service) take(body []byte, at *arrival) *refusal {
+	h, err := Decode(body, at.peer) // parts of h are parts of the body
 	if err != nil {
 		return &refusal{status: http.StatusBadRequest, detail: err.Error()}
 	}
-	if node != "" && h.NodeID != node {
-		if no := s.tooManyFailures(peer); no != nil {
+	if at.node != "" && h.NodeID != at.node {
+		if no := s.tooManyFailures(at.peer); no != nil {
 			return no
 		}
 		return &refusal{status: http.StatusForbidden, node: h.NodeID, detail: "this token belongs to another node"}
@@ -158,7 +175,8 @@ func (s *Service) take(w http.ResponseWriter, r *http.Request, peer netip.Addr, 
 		}
 	}
 	crashpoint.Here("ingest.read")
-	span := s.traces.begin(r, &h, begun)
+	span := s.traces.begin(at, &h)
+	var no *refusal
 	if err := s.store(&h, span); err != nil {
 		no = &refusal{
 			status: http.StatusServiceUnavailable, retryAfter: retryLater, node: h.NodeID,
@@ -190,12 +208,14 @@ func read(body *bytes.Buffer, w http.ResponseWriter, r *http.Request) *refusal {
 		}
 	}
 	if tooLong {
-		return &refusal{
-			status: http.StatusRequestEntityTooLarge, unread: true,
-			detail: "the body must be at most " + strconv.Itoa(contract.MaxBodyBytes) + " bytes long",
-		}
+		return &bodyTooLong
 	}
 	return nil
+}
+
+var bodyTooLong = refusal{
+	status: http.StatusRequestEntityTooLarge, unread: true,
+	detail: "the body must be at most " + strconv.Itoa(contract.MaxBodyBytes) + " bytes long",
 }
 
 func (s *Service) store(h *contract.Heartbeat, span *tracing.Span) error {
@@ -216,22 +236,34 @@ func reason(err error) string {
 
 // refuse answers a heartbeat that was not stored. The connection ends where the body was not read: waiting for the
 // rest of it would let a stranger hold the connection, and his answer back.
-func (s *Service) refuse(w http.ResponseWriter, peer netip.Addr, no *refusal) {
-	if no.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(no.retryAfter.Seconds()))))
-	}
-	if no.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
+func (s *Service) refuse(w http.ResponseWriter, at *arrival, no *refusal) {
+	no.header(w.Header().Set)
 	if no.unread {
-		w.Header().Set("Connection", "close")
 		// Else the server goes on reading what nobody wants, for as long as a stranger likes. Best effort: a recorder has none.
 		_ = http.NewResponseController(w).SetReadDeadline(s.Now())
 	}
-	s.tally.refuse(no.status)
-	s.refusals.Info().Int("status", no.status).Str("detail", no.detail).Stringer("peer", peer).
-		Str("node_id", no.node).AnErr("cause", no.cause).Msg("heartbeat refused")
+	s.refused(at, no)
 	s.answer(w, no.status, detail(no.detail))
+}
+
+// header is what a refusal says beside its status and text.
+func (no *refusal) header(set func(name, value string)) {
+	if no.retryAfter > 0 {
+		set("Retry-After", strconv.Itoa(int(math.Ceil(no.retryAfter.Seconds()))))
+	}
+	if no.status == http.StatusUnauthorized {
+		set("WWW-Authenticate", "Bearer")
+	}
+	if no.unread {
+		set("Connection", "close")
+	}
+}
+
+// refused counts a refusal and logs it.
+func (s *Service) refused(at *arrival, no *refusal) {
+	s.tally.refuse(no.status)
+	s.refusals.Info().Int("status", no.status).Str("detail", no.detail).Stringer("peer", at.peer).
+		Str("node_id", no.node).AnErr("cause", no.cause).Msg("heartbeat refused")
 }
 
 // detail is the body of an error.

@@ -49,30 +49,32 @@ func expect(t *testing.T, w *httptest.ResponseRecorder, status int, body string)
 
 // TestHeartbeatOfEveryAgent sends the bytes of all known agents over a real connection.
 func TestHeartbeatOfEveryAgent(t *testing.T) {
-	bodies, err := filepath.Glob("testdata/wire/*.body")
-	if err != nil || len(bodies) == 0 {
-		t.Fatal("no bodies: ", err)
-	}
-	for _, path := range bodies {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			b := newFakeBus()
-			_, server := serve(t, Options{Bus: b})
-			body := mustRead(t, path)
-			got := raw(t, server, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nUser-Agent: curl/8.5.0\r\n"+
-				"Accept: */*\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-				bearer, len(body), body))
-			if got.StatusCode != http.StatusOK || got.body != `{"ok":true}` {
-				t.Fatalf("%d %s", got.StatusCode, got.body)
-			}
-			want, err := Decode(body, netip.MustParseAddr("127.0.0.1"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if h := b.heartbeats(); !reflect.DeepEqual(h, []contract.Heartbeat{want}) {
-				t.Errorf("stored %+v", h)
-			}
-		})
-	}
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		bodies, err := filepath.Glob("testdata/wire/*.body")
+		if err != nil || len(bodies) == 0 {
+			t.Fatal("no bodies: ", err)
+		}
+		for _, path := range bodies {
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				b := newFakeBus()
+				_, server := serve(t, Options{Bus: b})
+				body := mustRead(t, path)
+				got := raw(t, server, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nUser-Agent: curl/8.5.0\r\n"+
+					"Accept: */*\r\nAuthorization: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+					bearer, len(body), body))
+				if got.StatusCode != http.StatusOK || got.body != `{"ok":true}` {
+					t.Fatalf("%d %s", got.StatusCode, got.body)
+				}
+				want, err := Decode(body, netip.MustParseAddr("127.0.0.1"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if h := b.heartbeats(); !reflect.DeepEqual(h, []contract.Heartbeat{want}) {
+					t.Errorf("stored %+v", h)
+				}
+			})
+		}
+	})
 }
 
 type rawResponse struct {
@@ -81,7 +83,7 @@ type rawResponse struct {
 }
 
 // raw writes bytes to a server and reads one response.
-func raw(t *testing.T, server *httptest.Server, request string) rawResponse {
+func raw(t *testing.T, server endpoint, request string) rawResponse {
 	t.Helper()
 	conn := dial(t, server)
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -90,9 +92,9 @@ func raw(t *testing.T, server *httptest.Server, request string) rawResponse {
 	return readResponse(t, bufio.NewReader(conn))
 }
 
-func dial(t *testing.T, server *httptest.Server) net.Conn {
+func dial(t *testing.T, server endpoint) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	conn, err := net.Dial("tcp", server.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,23 +120,25 @@ func readResponse(t *testing.T, r *bufio.Reader) rawResponse {
 }
 
 func TestExpectContinue(t *testing.T) {
-	b := newFakeBus()
-	_, server := serve(t, Options{Bus: b})
-	body := mustRead(t, "testdata/wire/powershell_latin1.body")
-	conn := dial(t, server)
-	in := bufio.NewReader(conn)
-	_, _ = fmt.Fprintf(conn, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\n"+
-		"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", bearer, len(body))
-	if first := readResponse(t, in); first.StatusCode != http.StatusContinue {
-		t.Fatalf("got %s", first.Status)
-	}
-	_, _ = conn.Write(body)
-	if got := readResponse(t, in); got.StatusCode != http.StatusOK || got.body != `{"ok":true}` {
-		t.Fatalf("got %s %s", got.Status, got.body)
-	}
-	if h := b.heartbeats(); len(h) != 1 || h[0].NodeID != "WIN-ÄPFEL-gensyn" {
-		t.Errorf("stored %+v", h)
-	}
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		b := newFakeBus()
+		_, server := serve(t, Options{Bus: b})
+		body := mustRead(t, "testdata/wire/powershell_latin1.body")
+		conn := dial(t, server)
+		in := bufio.NewReader(conn)
+		_, _ = fmt.Fprintf(conn, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\n"+
+			"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", bearer, len(body))
+		if first := readResponse(t, in); first.StatusCode != http.StatusContinue {
+			t.Fatalf("got %s", first.Status)
+		}
+		_, _ = conn.Write(body)
+		if got := readResponse(t, in); got.StatusCode != http.StatusOK || got.body != `{"ok":true}` {
+			t.Fatalf("got %s %s", got.Status, got.body)
+		}
+		if h := b.heartbeats(); len(h) != 1 || h[0].NodeID != "WIN-ÄPFEL-gensyn" {
+			t.Errorf("stored %+v", h)
+		}
+	})
 }
 
 func TestPaths(t *testing.T) {
@@ -197,16 +201,18 @@ func TestToken(t *testing.T) {
 }
 
 func TestContentTypeIsNotLookedAt(t *testing.T) {
-	b := newFakeBus()
-	_, server := serve(t, Options{Bus: b})
-	for i, ct := range []string{"", "application/x-www-form-urlencoded", "text/plain; charset=utf-16", "multipart/form-data"} {
-		body := fmt.Sprintf(`{"node_id":"%d"}`, i)
-		got := raw(t, server, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\n"+
-			"Content-Type: %s\r\nContent-Length: %d\r\n\r\n%s", bearer, ct, len(body), body))
-		if got.StatusCode != 200 {
-			t.Errorf("%q: %s", ct, got.Status)
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		b := newFakeBus()
+		_, server := serve(t, Options{Bus: b})
+		for i, ct := range []string{"", "application/x-www-form-urlencoded", "text/plain; charset=utf-16", "multipart/form-data"} {
+			body := fmt.Sprintf(`{"node_id":"%d"}`, i)
+			got := raw(t, server, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\n"+
+				"Content-Type: %s\r\nContent-Length: %d\r\n\r\n%s", bearer, ct, len(body), body))
+			if got.StatusCode != 200 {
+				t.Errorf("%q: %s", ct, got.Status)
+			}
 		}
-	}
+	})
 }
 
 func TestBadBodies(t *testing.T) {
@@ -232,74 +238,82 @@ func TestBadBodies(t *testing.T) {
 
 // TestTooLongWithoutLength sends chunks, whose sum nobody declared.
 func TestTooLongWithoutLength(t *testing.T) {
-	b := newFakeBus()
-	_, server := serve(t, Options{Bus: b})
-	chunk := strings.Repeat("x", 60<<10)
-	got := raw(t, server, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\n"+
-		"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n", bearer, len(chunk), chunk, len(chunk), chunk))
-	if got.StatusCode != 413 {
-		t.Errorf("got %s %s", got.Status, got.body)
-	}
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		b := newFakeBus()
+		_, server := serve(t, Options{Bus: b})
+		chunk := strings.Repeat("x", 60<<10)
+		got := raw(t, server, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\n"+
+			"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n%x\r\n%s\r\n", bearer, len(chunk), chunk, len(chunk), chunk))
+		if got.StatusCode != 413 {
+			t.Errorf("got %s %s", got.Status, got.body)
+		}
+	})
 }
 
 // TestUnauthorizedBeforeTheBody declares a body and sends half of it, or none.
 func TestUnauthorizedBeforeTheBody(t *testing.T) {
-	_, server := serve(t, Options{Bus: newFakeBus()})
-	for _, sent := range []string{"", `{"node_id":`} {
-		got := raw(t, server, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer wrong\r\n"+
-			"Content-Length: 50\r\n\r\n"+sent)
-		if got.StatusCode != 401 || got.body != `{"detail":"Unauthorized"}` {
-			t.Errorf("got %s %s", got.Status, got.body)
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		_, server := serve(t, Options{Bus: newFakeBus()})
+		for _, sent := range []string{"", `{"node_id":`} {
+			got := raw(t, server, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer wrong\r\n"+
+				"Content-Length: 50\r\n\r\n"+sent)
+			if got.StatusCode != 401 || got.body != `{"detail":"Unauthorized"}` {
+				t.Errorf("got %s %s", got.Status, got.body)
+			}
 		}
-	}
-	got := raw(t, server, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n")
-	if got.StatusCode != 401 {
-		t.Errorf("with Expect: got %s", got.Status)
-	}
+		got := raw(t, server, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n")
+		if got.StatusCode != 401 {
+			t.Errorf("with Expect: got %s", got.Status)
+		}
+	})
 }
 
 // TestUnauthorizedIsRidOfAtOnce wants the connection closed, whatever the stranger still means to send.
 func TestUnauthorizedIsRidOfAtOnce(t *testing.T) {
-	_, server := serve(t, Options{Bus: newFakeBus()})
-	conn := dial(t, server)
-	_, _ = fmt.Fprint(conn, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer wrong\r\nContent-Length: 100\r\n\r\n")
-	began := time.Now()
-	if err := conn.SetReadDeadline(began.Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401") {
-		t.Errorf("%q, %v", answer, err)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the connection was held for %v", took)
-	}
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		_, server := serve(t, Options{Bus: newFakeBus()})
+		conn := dial(t, server)
+		_, _ = fmt.Fprint(conn, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer wrong\r\nContent-Length: 100\r\n\r\n")
+		began := time.Now()
+		if err := conn.SetReadDeadline(began.Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401") {
+			t.Errorf("%q, %v", answer, err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the connection was held for %v", took)
+		}
+	})
 }
 
 // TestSlowClientHoldsNobody answers a hundred clients while others have sent half a body.
 func TestSlowClientHoldsNobody(t *testing.T) {
-	b := newFakeBus()
-	_, server := serve(t, Options{Bus: b})
-	half, rest := `{"node_id":"slow",`, `"status":"UP"}`
-	slow := dial(t, server)
-	_, _ = fmt.Fprintf(slow, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
-		bearer, len(half+rest), half)
-	var clients sync.WaitGroup
-	for i := range 100 {
-		clients.Go(func() {
-			body := fmt.Sprintf(`{"node_id":"fast-%d"}`, i)
-			if status, _, err := send(server.URL, body); err != nil || status != 200 {
-				t.Errorf("client %d: %d, %v", i, status, err)
-			}
-		})
-	}
-	clients.Wait()
-	if got := len(b.heartbeats()); got != 100 {
-		t.Errorf("%d heartbeats stored", got)
-	}
-	_, _ = io.WriteString(slow, rest)
-	if got := readResponse(t, bufio.NewReader(slow)); got.StatusCode != 200 {
-		t.Errorf("the slow client got %s", got.Status)
-	}
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		b := newFakeBus()
+		_, server := serve(t, Options{Bus: b})
+		half, rest := `{"node_id":"slow",`, `"status":"UP"}`
+		slow := dial(t, server)
+		_, _ = fmt.Fprintf(slow, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
+			bearer, len(half+rest), half)
+		var clients sync.WaitGroup
+		for i := range 100 {
+			clients.Go(func() {
+				body := fmt.Sprintf(`{"node_id":"fast-%d"}`, i)
+				if status, _, err := send(server.URL, body); err != nil || status != 200 {
+					t.Errorf("client %d: %d, %v", i, status, err)
+				}
+			})
+		}
+		clients.Wait()
+		if got := len(b.heartbeats()); got != 100 {
+			t.Errorf("%d heartbeats stored", got)
+		}
+		_, _ = io.WriteString(slow, rest)
+		if got := readResponse(t, bufio.NewReader(slow)); got.StatusCode != 200 {
+			t.Errorf("the slow client got %s", got.Status)
+		}
+	})
 }
 
 // send posts a heartbeat with a connection of its own.

@@ -78,31 +78,33 @@ func TestPublishFailure(t *testing.T) {
 
 // TestBusHangs sends to a bus that never answers, as when NATS is frozen or the way to it is cut.
 func TestBusHangs(t *testing.T) {
-	b := newFakeBus()
-	b.hold = make(chan struct{})
-	_, server := serve(t, Options{Bus: b})
-	var clients sync.WaitGroup
-	for i := range 20 {
-		clients.Go(func() {
-			begun := time.Now()
-			status, header, err := send(server.URL, fmt.Sprintf(`{"node_id":"%d"}`, i))
-			if err != nil || status != 503 || header.Get("Retry-After") != "5" {
-				t.Errorf("client %d: %d, Retry-After %q, %v", i, status, header.Get("Retry-After"), err)
-			}
-			if took := time.Since(begun); took < maxWait || took > maxWait+patience {
-				t.Errorf("client %d waited %v", i, took)
-			}
-		})
-	}
-	clients.Wait()
-	b.until(t, "messages on their way are given up", func(b *fakeBus) bool { return b.inFlight == 0 })
-	b.set(func(b *fakeBus) { close(b.hold); b.hold = nil })
-	if status, _, err := send(server.URL, `{"node_id":"after"}`); err != nil || status != 200 {
-		t.Error(status, err)
-	}
-	if got := b.heartbeats(); len(got) != 1 || got[0].NodeID != "after" {
-		t.Errorf("stored %+v", got)
-	}
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		b := newFakeBus()
+		b.hold = make(chan struct{})
+		_, server := serve(t, Options{Bus: b})
+		var clients sync.WaitGroup
+		for i := range 20 {
+			clients.Go(func() {
+				begun := time.Now()
+				status, header, err := send(server.URL, fmt.Sprintf(`{"node_id":"%d"}`, i))
+				if err != nil || status != 503 || header.Get("Retry-After") != "5" {
+					t.Errorf("client %d: %d, Retry-After %q, %v", i, status, header.Get("Retry-After"), err)
+				}
+				if took := time.Since(begun); took < maxWait || took > maxWait+patience {
+					t.Errorf("client %d waited %v", i, took)
+				}
+			})
+		}
+		clients.Wait()
+		b.until(t, "messages on their way are given up", func(b *fakeBus) bool { return b.inFlight == 0 })
+		b.set(func(b *fakeBus) { close(b.hold); b.hold = nil })
+		if status, _, err := send(server.URL, `{"node_id":"after"}`); err != nil || status != 200 {
+			t.Error(status, err)
+		}
+		if got := b.heartbeats(); len(got) != 1 || got[0].NodeID != "after" {
+			t.Errorf("stored %+v", got)
+		}
+	})
 }
 
 // TestCountsRideInBatches looks at what the evaluator learns of the answers, when a message got lost in between.

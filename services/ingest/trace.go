@@ -45,18 +45,18 @@ func newTraces(t *tracing.Tracer, now func() time.Time) *traces {
 	}
 }
 
-// begin begins the span of one heartbeat, nil for most. begun is when its request came.
-func (t *traces) begin(r *http.Request, h *contract.Heartbeat, begun time.Time) *tracing.Span {
+// begin begins the span of one heartbeat, nil for most.
+func (t *traces) begin(at *arrival, h *contract.Heartbeat) *tracing.Span {
 	if t.tracer == nil {
 		return nil
 	}
-	parent := tracing.Parse(r.Header.Get(contract.TraceHeader))
+	parent := tracing.Parse(at.trace)
 	news := t.news(h)
 	if parent == "" && !t.tracer.SamplesAll() && (!news || t.limit.Take(struct{}{}) > 0) {
 		return nil
 	}
 	return t.tracer.Begin(tracing.Beginning{
-		Name: "POST " + Path, Kind: tracing.Server, Parent: parent, At: begun,
+		Name: "POST " + Path, Kind: tracing.Server, Parent: parent, At: at.begun,
 		Attrs: []tracing.Attr{
 			tracing.Text("http.request.method", http.MethodPost), tracing.Text("http.route", Path),
 			tracing.Text("gensyn.node_id", h.NodeID), tracing.Text("gensyn.status", h.Status),

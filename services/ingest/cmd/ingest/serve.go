@@ -58,7 +58,7 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 		return err
 	}
 	health := httpserver.NewHealth(service.Checks()...)
-	server, err := httpserver.New(cfg.ListenAddr, front(health, service), log)
+	server, err := httpserver.Over(cfg.ListenAddr, service.Front(others(health, service), health.Stopping), log)
 	if err != nil {
 		return err
 	}
@@ -83,19 +83,12 @@ func serve(ctx context.Context, cfg ingest.ProcessConfig, log zerolog.Logger) er
 	)
 }
 
-// front is what LISTEN_ADDR serves.
-func front(health *httpserver.Health, service *ingest.Service) http.Handler {
-	others := chi.NewRouter()
-	health.Mount(others)
-	heartbeats := service.Handler()
-	others.Handle("/*", heartbeats)
-	return health.Closing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == ingest.Path { // not through two routers
-			heartbeats.ServeHTTP(w, r)
-			return
-		}
-		others.ServeHTTP(w, r)
-	}))
+// others is what LISTEN_ADDR serves beside heartbeats.
+func others(health *httpserver.Health, service *ingest.Service) http.Handler {
+	r := chi.NewRouter()
+	health.Mount(r)
+	r.Handle("/*", service.Handler())
+	return r
 }
 
 // ensureStreams makes the streams as soon as NATS is there, and again should they be gone. What is wrong with them is
