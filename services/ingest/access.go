@@ -1,9 +1,10 @@
 package ingest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"strings"
+	"unicode"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -30,12 +31,13 @@ const (
 
 // admits looks at an Authorization header: two words, the first "bearer" in any case. node is the only one that may be
 // reported, with oneNode.
-func (d *door) admits(authorization string) (g grant, node string) {
-	words := strings.Fields(authorization)
-	if len(words) != 2 || !strings.EqualFold(words[0], "bearer") {
+func (d *door) admits(authorization []byte) (g grant, node string) {
+	scheme, rest := word(authorization)
+	token, rest := word(rest)
+	if extra, _ := word(rest); len(token) == 0 || len(extra) > 0 || !bytes.EqualFold(scheme, bearerScheme) {
 		return stranger, ""
 	}
-	given := sha256.Sum256([]byte(words[1]))
+	given := sha256.Sum256(token)
 	if subtle.ConstantTimeCompare(given[:], d.secret[:]) == 1 {
 		return anyNode, ""
 	}
@@ -43,4 +45,16 @@ func (d *door) admits(authorization string) (g grant, node string) {
 		return stranger, ""
 	}
 	return d.tokens.find(given)
+}
+
+var bearerScheme = []byte("bearer")
+
+// word cuts the first word from a text.
+func word(text []byte) (first, rest []byte) {
+	text = bytes.TrimSpace(text)
+	end := bytes.IndexFunc(text, unicode.IsSpace)
+	if end < 0 {
+		return text, nil
+	}
+	return text[:end], text[end:]
 }

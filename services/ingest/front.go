@@ -82,7 +82,7 @@ func (f *Front) leaveUnread(h *fasthttp.RequestHeader) (none fasthttp.RequestCon
 const noBody = -2
 
 func (f *Front) knows(h *fasthttp.RequestHeader) bool {
-	g, _ := f.door.admits(string(h.Peek("Authorization")))
+	g, _ := f.door.admits(h.Peek("Authorization"))
 	return g == anyNode || g == oneNode
 }
 
@@ -121,7 +121,7 @@ func (f *Front) heartbeat(ctx *fasthttp.RequestCtx) {
 	if f.Tracer != nil {
 		at.trace = string(ctx.Request.Header.Peek(contract.TraceHeader))
 	}
-	no := f.authorize(string(ctx.Request.Header.Peek("Authorization")), &at)
+	no := f.authorize(ctx.Request.Header.Peek("Authorization"), &at)
 	if no == nil {
 		no = f.take(ctx.PostBody(), &at)
 	}

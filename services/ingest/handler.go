@@ -81,7 +81,7 @@ type refusal struct {
 func (s *Service) postHeartbeat(w http.ResponseWriter, r *http.Request) {
 	at := arrival{begun: s.Now(), peer: s.TrustedProxies.Of(r), trace: r.Header.Get(contract.TraceHeader)}
 	defer s.done(&at)
-	no := s.authorize(r.Header.Get("Authorization"), &at)
+	no := s.authorize([]byte(r.Header.Get("Authorization")), &at)
 	if no == nil {
 		no = s.takeBody(w, r, &at)
 	}
@@ -112,7 +112,7 @@ func (s *Service) accepted() {
 var stored = []byte(`{"ok":true}`)
 
 // authorize looks at the Authorization header alone.
-func (s *Service) authorize(authorization string, at *arrival) (no *refusal) {
+func (s *Service) authorize(authorization []byte, at *arrival) (no *refusal) {
 	g, node := s.door.admits(authorization)
 	if g == anyNode || g == oneNode {
 		at.node = node

@@ -135,7 +135,7 @@ func TestTokensOutliveNATS(t *testing.T) {
 	k.add("of-b", "b")
 	k.complete()
 	find := func(token string) grant {
-		g, _ := s.door.admits("Bearer " + token)
+		g, _ := s.door.admits([]byte("Bearer " + token))
 		return g
 	}
 	waitFor(t, "the tokens", func() bool { return find("of-a") == oneNode })
