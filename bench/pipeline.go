@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -115,6 +116,7 @@ func (p *pipeline) fill(ctx context.Context, nodes int) error {
 
 // metered posts and says what all processes used until the last heartbeat was committed.
 func (p *pipeline) metered(ctx context.Context, o load.Options) (load.Result, time.Duration, error) {
+	syscall.Sync() // else Linux brings what was written before to the disk half a minute later, amid this
 	m := of(p.Cluster)
 	if err := m.start(); err != nil {
 		return load.Result{}, 0, err

@@ -10,14 +10,16 @@ import (
 )
 
 const (
-	// pagePause is added to lookPause for each page, and crowdPause for each beyond manyPages, up to maxPagePause: it is the
-	// least time between two tellings of all. In a storm of changes a hundred pages hear of each within a sixth of a second, five
-	// hundred within one, a thousand and more within two. Each telling is a write to every page, and makes every page ask
-	// anew. What happens alone is told at once, however many listen.
+	// Between two tellings of all passes at least lookPause, and for each page pagePause, for each beyond manyPages crowdPause,
+	// for each beyond crowdedPages throngPause, up to maxPagePause. In a storm of changes a hundred pages hear of each within a
+	// sixth of a second, five hundred within one, a thousand and more within three. Each telling is a write to every page, and
+	// makes every page ask anew. What happens alone is told at once, however many listen.
 	pagePause    = 400 * time.Microsecond
 	crowdPause   = 2 * time.Millisecond
+	throngPause  = 4 * time.Millisecond
 	manyPages    = 100
-	maxPagePause = 2 * time.Second
+	crowdedPages = 500
+	maxPagePause = 3 * time.Second
 	// pagePatience is for about how long one page may hold up the telling of the others. A write waits only for a page
 	// that has taken nothing for so long that the system keeps nothing more for it.
 	pagePatience = 250 * time.Millisecond
@@ -80,8 +82,9 @@ func (p *pagesTold) wait() time.Duration {
 }
 
 func pauseFor(pages int) time.Duration {
-	crowd := max(pages-manyPages, 0)
-	return min(lookPause+time.Duration(pages-crowd)*pagePause+time.Duration(crowd)*crowdPause, maxPagePause)
+	few, many := min(pages, manyPages), min(pages, crowdedPages)
+	return min(maxPagePause, lookPause+time.Duration(few)*pagePause+
+		time.Duration(many-few)*crowdPause+time.Duration(pages-many)*throngPause)
 }
 
 // tell tells all pages when there is news, or was since they were told, unless that is too short a while ago: then they

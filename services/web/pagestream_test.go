@@ -152,8 +152,8 @@ func TestAStormIsToldRarelyToMany(t *testing.T) {
 		{1, 150 * time.Millisecond, 90, 101},
 		{manyPages, 200 * time.Millisecond, 65, 75},
 		{500, time.Second, 10, 12},
-		{1000, 2 * time.Second, 6, 7},
-		{3000, 2*time.Second + lookPause, 6, 7},
+		{1000, 3 * time.Second, 4, 5},
+		{3000, 3*time.Second + lookPause, 4, 5},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			store := newFakeStore(sample()...)
