@@ -109,6 +109,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Warn().Err(err).Msg("some requests were cut off")
 		_ = s.engine.Close()
 	}
+	_ = s.listener.Close() // an engine that had not begun yet knew of none to close
 	if err := <-done; err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}

@@ -82,7 +82,7 @@ func BenchmarkHandler(b *testing.B) {
 // arrivals serves heartbeats of ever new nodes with the front, as its server does, without a network.
 func arrivals(tb testing.TB) (serve func()) {
 	tb.Helper()
-	f := working(tb).Front(http.NotFoundHandler(), func() bool { return false })
+	f := working(tb).Front(http.NotFoundHandler(), never)
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&fasthttp.Request{}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}, nil)
 	h := &ctx.Request.Header

@@ -157,31 +157,34 @@ func eachServer(t *testing.T, test func(t *testing.T, serve func(*testing.T, Opt
 	t.Run("fasthttp", func(t *testing.T) {
 		test(t, func(t *testing.T, o Options) (*Service, endpoint) {
 			s := newService(t, o)
-			e := serveFront(t, s, func() bool { return false })
+			e, _ := serveFront(t, s)
 			start(t, s)
 			return s, e
 		})
 	})
 }
 
-// serveFront runs the front of a service until the test ends.
-func serveFront(t *testing.T, s *Service, stopping func() bool) endpoint {
+func never() bool { return false }
+
+// serveFront runs the front of a service until the test ends, or stop is called.
+func serveFront(t *testing.T, s *Service) (e endpoint, stop func()) {
 	t.Helper()
-	server, err := httpserver.Over("127.0.0.1:0", s.Front(s.Handler(), stopping), zerolog.Nop())
+	server, err := httpserver.Over("127.0.0.1:0", s.Front(s.Handler(), never), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("the server: %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	addr := server.Addr().String()
-	return endpoint{"http://" + addr, addr}
+	return endpoint{"http://" + addr, addr}, stop
 }
 
 // fakeClock goes on when it is told to.

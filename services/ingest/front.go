@@ -3,14 +3,14 @@ package ingest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
+	"net/url"
 	"runtime/debug"
-	"strings"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -37,7 +37,8 @@ const headerBytes = 8 << 10
 // Front makes the engine of a server of its own. Requests that are not heartbeats go to others. Once stopping, clients
 // are asked to use their connections no more.
 func (s *Service) Front(others http.Handler, stopping func() bool) *Front {
-	f := &Front{Service: s, others: fasthttpadaptor.NewFastHTTPHandler(others), stopping: stopping}
+	f := &Front{Service: s, stopping: stopping}
+	f.others = fasthttpadaptor.NewFastHTTPHandler(f.surviving(others))
 	f.server = fasthttp.Server{
 		Handler:                      f.serve,
 		HeaderReceived:               f.leaveUnread,
@@ -52,7 +53,7 @@ func (s *Service) Front(others http.Handler, stopping func() bool) *Front {
 		CloseOnShutdown:              true,
 		DisablePreParseMultipartForm: true, // it would write files
 		NoDefaultServerHeader:        true,
-		SecureErrorLogMessage:        true, // without the header, and so the token
+		SecureErrorLogMessage:        true,
 	}
 	return f
 }
@@ -69,12 +70,15 @@ func (f *Front) Close() error { return nil }
 // leaveUnread makes a stranger's request one without a body, so that it is answered at once: what he says is not
 // waited for, nor kept. The connection ends then.
 func (f *Front) leaveUnread(h *fasthttp.RequestHeader) (none fasthttp.RequestConfig) {
-	if n := h.ContentLength(); n == 0 || n == noBody || f.knows(h) {
-		return none
+	switch n := h.ContentLength(); {
+	case n == 0 || n == noBody:
+	case !f.knows(h):
+		h.SetContentLength(0)
+		h.Del("Expect")
+		h.SetConnectionClose()
+	case n > contract.MaxBodyBytes:
+		h.Del("Expect") // 413 at once, not after "go on"
 	}
-	h.SetContentLength(0)
-	h.Del("Expect")
-	h.SetConnectionClose()
 	return none
 }
 
@@ -86,17 +90,30 @@ func (f *Front) knows(h *fasthttp.RequestHeader) bool {
 	return g == anyNode || g == oneNode
 }
 
+// longHeader is from how many bytes on a connection is not kept: it would keep the room of its header while idle, twenty
+// times as much.
+const longHeader = 2 << 10
+
 // serve answers one request.
 func (f *Front) serve(ctx *fasthttp.RequestCtx) {
-	defer f.survive(ctx)
-	if f.stopping() {
-		ctx.SetConnectionClose()
-	}
+	defer func() {
+		if p := recover(); p != nil {
+			f.panicked(p)
+			ctx.Response.Reset()
+			f.say(ctx, http.StatusInternalServerError, detail("internal error"))
+			ctx.SetConnectionClose()
+		}
+	}()
 	switch {
 	case ctx.IsPost() && Serves(string(ctx.Path())):
 		f.heartbeat(ctx)
+	case !readable(ctx.RequestURI()):
+		f.say(ctx, http.StatusBadRequest, detail("the address of the request cannot be read"))
 	default:
 		f.others(ctx)
+	}
+	if f.stopping() || len(ctx.Request.Header.RawHeaders()) > longHeader {
+		ctx.SetConnectionClose()
 	}
 	ends := ctx.Request.Header.ConnectionClose() || ctx.Response.ConnectionClose()
 	if ends && ctx.Response.StatusCode() >= http.StatusBadRequest {
@@ -104,14 +121,28 @@ func (f *Front) serve(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// survive keeps one request from ending the program, as net/http does.
-func (f *Front) survive(ctx *fasthttp.RequestCtx) {
-	if p := recover(); p != nil {
-		f.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a request could not be served")
-		ctx.ResetBody()
-		f.say(ctx, http.StatusInternalServerError, detail("internal error"))
-		ctx.SetConnectionClose()
-	}
+// readable reports whether net/http's handlers can be asked for this address.
+func readable(uri []byte) bool {
+	_, err := url.ParseRequestURI(string(uri))
+	return err == nil
+}
+
+// panicked keeps one request from ending the program, as net/http does.
+func (f *Front) panicked(p any) {
+	f.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a request could not be served")
+}
+
+// surviving is for a handler that has a goroutine of its own.
+func (f *Front) surviving(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				f.panicked(p)
+				f.answer(w, http.StatusInternalServerError, detail("internal error"))
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // heartbeat is what postHeartbeat is with net/http.
@@ -164,6 +195,12 @@ func (f *Front) say(ctx *fasthttp.RequestCtx, status int, body []byte) {
 
 // unreadable answers a request that could not be read. The connection ends.
 func (f *Front) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	if _, broken := err.(*net.OpError); broken { //nolint:errorlint // others wrap it: of them something was read
+		// Nobody said anything, or the rest of it did not come. It is not lingered for: Shutdown may be closing it, all others
+		// waiting.
+		ctx.SetStatusCode(http.StatusRequestTimeout)
+		return
+	}
 	linger(ctx)
 	var header *fasthttp.ErrSmallBuffer
 	switch {
@@ -173,33 +210,40 @@ func (f *Front) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		f.say(ctx, bodyTooLong.status, detail(bodyTooLong.detail))
 	case errors.As(err, &header):
 		f.say(ctx, http.StatusRequestHeaderFieldsTooLarge, detail("the header of the request is too long"))
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		f.say(ctx, http.StatusRequestTimeout, detail("the request did not come in time"))
 	default:
 		f.say(ctx, http.StatusBadRequest, detail("the request could not be read"))
 	}
 }
 
-// frontLog takes what fasthttp has to say: of connections that strangers broke, mostly.
+// frontLog takes what fasthttp has to say of connections that broke, and leaves out the details: they quote the header,
+// and so the token.
 type frontLog struct{ s *Service }
 
-func (l frontLog) Printf(format string, args ...any) {
-	l.s.refusals.Info().Msg(strings.TrimSpace(fmt.Sprintf(format, args...)))
+func (l frontLog) Printf(string, ...any) {
+	l.s.refusals.Info().Msg("a connection broke, or what came over it could not be read")
 }
 
 // lingerTime is how long a client has to see the answer before its connection is cut.
 const lingerTime = 500 * time.Millisecond
 
-// listener makes connections that can be closed gently.
+// listener makes connections that can be closed gently. It outlasts a lack of what a connection needs, as net/http does.
 type listener struct{ net.Listener }
 
 func (l listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		c, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			return &conn{Conn: c}, nil
+		case !slices.ContainsFunc(shortages, func(e error) bool { return errors.Is(err, e) }):
+			return nil, err //nolint:wrapcheck // fasthttp compares it
+		}
+		time.Sleep(pause)
 	}
-	return &conn{Conn: c}, nil
 }
+
+// shortages pass: of file descriptors, mostly, here or in the whole system.
+var shortages = []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED}
 
 // conn is a connection that may hold what nobody reads: closed at once, it would be reset, and the client might never
 // see the answer.

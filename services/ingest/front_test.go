@@ -7,13 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"github.com/valyala/fasthttp"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/httpserver"
@@ -137,11 +142,9 @@ func TestProxiesAreBelieved(t *testing.T) {
 }
 
 func TestOddRequests(t *testing.T) {
-	var log bytes.Buffer
-	s := newService(t, Options{Bus: newFakeBus(), Log: zerolog.New(&log)})
-	stop := start(t, s)
-	server := serveFront(t, s, func() bool { return false })
-	secret := testSecret.Reveal()
+	s := newService(t, Options{Bus: newFakeBus()})
+	start(t, s)
+	server, _ := serveFront(t, s)
 	for name, c := range map[string]struct {
 		request string
 		status  int
@@ -161,11 +164,12 @@ func TestOddRequests(t *testing.T) {
 			"POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 			400, `{"detail":"the body is empty: it must be a JSON object"}`, // the chunks count: RFC 9112, section 6.3
 		},
-		"no body":      {"POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\nContent-Length: 0\r\n\r\n", 400, `{"detail":"the body is empty: it must be a JSON object"}`},
-		"no length":    {"POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\n\r\n", 400, `{"detail":"the body is empty: it must be a JSON object"}`},
-		"another path": {"POST /api/nodes HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\n", 404, `{"detail":"not found: heartbeats go to /api/heartbeat"}`},
-		"a whole URL":  {"POST http://m//api/heartbeat/ HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\nContent-Length: 15\r\n\r\n{\"node_id\":\"u\"}", 200, `{"ok":true}`},
-		"a GET":        {"GET /api/heartbeat HTTP/1.1\r\nHost: m\r\n\r\n", 405, `{"detail":"heartbeats are sent with POST"}`},
+		"no body":        {"POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\nContent-Length: 0\r\n\r\n", 400, `{"detail":"the body is empty: it must be a JSON object"}`},
+		"no length":      {"POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\n\r\n", 400, `{"detail":"the body is empty: it must be a JSON object"}`},
+		"another path":   {"POST /api/nodes HTTP/1.1\r\nHost: m\r\nContent-Length: 3\r\n\r\n", 404, `{"detail":"not found: heartbeats go to /api/heartbeat"}`},
+		"a whole URL":    {"POST http://m//api/heartbeat/ HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\nContent-Length: 15\r\n\r\n{\"node_id\":\"u\"}", 200, `{"ok":true}`},
+		"not an address": {"GET /%zz HTTP/1.1\r\nHost: m\r\n\r\n", 400, `{"detail":"the address of the request cannot be read"}`},
+		"a GET":          {"GET /api/heartbeat HTTP/1.1\r\nHost: m\r\n\r\n", 405, `{"detail":"heartbeats are sent with POST"}`},
 	} {
 		got := raw(t, server, c.request)
 		if got.StatusCode != c.status || got.body != c.body {
@@ -178,9 +182,179 @@ func TestOddRequests(t *testing.T) {
 			t.Errorf("%s: it says what it is: %v", name, got.Header)
 		}
 	}
-	stop()
-	if strings.Contains(log.String(), secret) {
-		t.Errorf("the log has the secret: %s", &log)
+}
+
+// TestTheTokenOfABrokenRequestIsNotLogged sends what fasthttp complains about, quoting it.
+func TestTheTokenOfABrokenRequestIsNotLogged(t *testing.T) {
+	secret := testSecret.Reveal()
+	for name, broken := range map[string]string{
+		"a token with a carriage return": "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\r\r\nContent-Length: 2\r\n\r\n{}",
+		"a token with a control byte":    "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: " + bearer + "\x01\r\nContent-Length: 2\r\n\r\n{}",
+		"no version":                     "POST /api/heartbeat\r\nHost: m\r\nAuthorization: " + bearer + "\r\nContent-Length: 2\r\n\r\n{}",
+		"no colon":                       "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization " + bearer + "\r\nContent-Length: 2\r\n\r\n{}",
+		"a folded token":                 "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization:\r\n " + bearer + "\r\r\nContent-Length: 2\r\n\r\n{}",
+		"a secret as a name":             "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\n" + secret + " : x\r\nContent-Length: 2\r\n\r\n{}",
+	} {
+		var log logged
+		s := newService(t, Options{Bus: newFakeBus(), Log: zerolog.New(&log)}) // each with a log of its own: it takes ten lines at a time
+		stop := start(t, s)
+		server, end := serveFront(t, s)
+		if got := raw(t, server, broken); got.StatusCode != 400 && got.StatusCode != 401 {
+			t.Errorf("%s: %s", name, got.Status)
+		}
+		end()
+		for begun := time.Now(); log.String() == ""; time.Sleep(time.Millisecond) { // the connection's end is logged after it
+			if time.Since(begun) > patience {
+				t.Fatalf("%s: nothing is logged", name)
+			}
+		}
+		stop()
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("%s: %s", name, log.String())
+		}
+	}
+}
+
+// logged can be read while it is written.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestATooLongBodyIsNotAskedFor wants 413, and not "go on" before it.
+func TestATooLongBodyIsNotAskedFor(t *testing.T) {
+	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
+		_, server := serve(t, Options{Bus: newFakeBus()})
+		got := raw(t, server, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nAuthorization: "+bearer+
+			"\r\nExpect: 100-continue\r\nContent-Length: 1000000\r\n\r\n")
+		if got.StatusCode != 413 {
+			t.Error(got.Status)
+		}
+	})
+}
+
+// TestALongHeaderIsNotKept: what was made for it would stay with the connection.
+func TestALongHeaderIsNotKept(t *testing.T) {
+	s := newService(t, Options{Bus: newFakeBus()})
+	start(t, s)
+	server, _ := serveFront(t, s)
+	for lines, ends := range map[int]bool{1: false, 1500: true} {
+		got := raw(t, server, "GET /nope HTTP/1.1\r\nHost: m\r\n"+strings.Repeat("a:\r\n", lines)+"\r\n")
+		if got.StatusCode != 404 || got.Close != ends {
+			t.Errorf("%d lines: %s, closed %v", lines, got.Status, got.Close)
+		}
+	}
+}
+
+// silent is a connection that says nothing until its time is over.
+type silent struct{ net.Conn }
+
+func (silent) LocalAddr() net.Addr  { return &net.TCPAddr{} }
+func (silent) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+// TestSilenceIsNoRequest: it is not counted, and when Shutdown closes it nobody waits for it.
+func TestSilenceIsNoRequest(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	f := newService(t, Options{Bus: newFakeBus(), Metrics: registry}).Front(http.NotFoundHandler(), never)
+	answered := func() (n float64) {
+		all, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range all {
+			if family.GetName() == "gensyn_ingest_requests_total" {
+				for _, m := range family.GetMetric() {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+		return n
+	}
+	timedOut := &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	for _, c := range []struct {
+		err     error
+		lingers bool
+		count   float64
+	}{{timedOut, false, 0}, {fmt.Errorf("error when reading request headers: %w", timedOut), true, 1}} {
+		conn := &conn{Conn: silent{}}
+		var ctx fasthttp.RequestCtx
+		ctx.Init2(conn, frontLog{f.Service}, false)
+		before := answered()
+		f.unreadable(&ctx, c.err)
+		if n := answered() - before; conn.lingers != c.lingers || n != c.count {
+			t.Errorf("%v: lingers %v, counted %v times", c.err, conn.lingers, n)
+		}
+	}
+}
+
+// short is a listener that lacks a file descriptor at first.
+type short struct {
+	net.Listener
+	told bool
+}
+
+func (l *short) Accept() (net.Conn, error) {
+	if !l.told {
+		l.told = true
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+func TestALackOfFileDescriptorsEndsNothing(t *testing.T) {
+	s := newService(t, Options{Bus: newFakeBus()})
+	start(t, s)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, done := s.Front(s.Handler(), never), make(chan error, 1)
+	go func() { done <- front.Serve(&short{Listener: l}) }()
+	body := `{"node_id":"n"}`
+	got := raw(t, endpoint{addr: l.Addr().String()}, fmt.Sprintf("POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nConnection: close\r\n"+
+		"Authorization: %s\r\nContent-Length: %d\r\n\r\n%s", bearer, len(body), body))
+	if got.StatusCode != 200 {
+		t.Error(got.Status)
+	}
+	if err := front.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFrontCanBeStoppedBeforeItServes(t *testing.T) {
+	for range 50 {
+		s := newService(t, Options{Bus: newFakeBus()})
+		server, err := httpserver.Over("127.0.0.1:0", s.Front(s.Handler(), never), zerolog.Nop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		done := make(chan error, 1)
+		go func() { done <- server.Run(ctx) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(patience):
+			t.Fatal("it does not stop")
+		}
 	}
 }
 
@@ -234,13 +408,13 @@ func TestAStoppingFrontKeepsNoConnection(t *testing.T) {
 
 // TestAPanicEndsOneRequestAlone wants the next one answered.
 func TestAPanicEndsOneRequestAlone(t *testing.T) {
-	var log bytes.Buffer
+	var log logged
 	s := newService(t, Options{Bus: newFakeBus(), Log: zerolog.New(&log)})
 	server, err := httpserver.Over("127.0.0.1:0", s.Front(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/panic" {
 			panic(errors.New("broken"))
 		}
-	}), func() bool { return false }), zerolog.Nop())
+	}), never), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,6 +432,6 @@ func TestAPanicEndsOneRequestAlone(t *testing.T) {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "a request could not be served") {
-		t.Errorf("log: %s", &log)
+		t.Errorf("log: %s", log.String())
 	}
 }
