@@ -31,7 +31,7 @@ func (b *bench) grow(ctx context.Context, nodes int) (err error) {
 	if err := p.fill(ctx, nodes); err != nil {
 		return err
 	}
-	r, used, err := p.metered(ctx, load.Options{Nodes: nodes, Duration: b.Span, Begin: time.Now(), Rate: rate})
+	r, used, err := p.metered(ctx, load.Options{Nodes: nodes, Duration: b.Span, Rate: rate})
 	if err != nil {
 		return err
 	}
