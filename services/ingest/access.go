@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"unicode"
 
 	"github.com/gensyn-monitor/gensyn-monitor/internal/settings"
 )
@@ -32,12 +31,19 @@ const (
 // admits looks at an Authorization header: two words, the first "bearer" in any case. node is the only one that may be
 // reported, with oneNode.
 func (d *door) admits(authorization []byte) (g grant, node string) {
-	scheme, rest := word(authorization)
-	token, rest := word(rest)
-	if extra, _ := word(rest); len(token) == 0 || len(extra) > 0 || !bytes.EqualFold(scheme, bearerScheme) {
+	var words [2][]byte
+	n := 0
+	for word := range bytes.FieldsSeq(authorization) { // each request is judged: no slice is made of them
+		if n == len(words) {
+			return stranger, ""
+		}
+		words[n] = word
+		n++
+	}
+	if n != len(words) || !bytes.EqualFold(words[0], bearerScheme) {
 		return stranger, ""
 	}
-	given := sha256.Sum256(token)
+	given := sha256.Sum256(words[1])
 	if subtle.ConstantTimeCompare(given[:], d.secret[:]) == 1 {
 		return anyNode, ""
 	}
@@ -48,13 +54,3 @@ func (d *door) admits(authorization []byte) (g grant, node string) {
 }
 
 var bearerScheme = []byte("bearer")
-
-// word cuts the first word from a text.
-func word(text []byte) (first, rest []byte) {
-	text = bytes.TrimSpace(text)
-	end := bytes.IndexFunc(text, unicode.IsSpace)
-	if end < 0 {
-		return text, nil
-	}
-	return text[:end], text[end:]
-}

@@ -132,7 +132,8 @@ func (f *Front) panicked(p any) {
 	f.Log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a request could not be served")
 }
 
-// surviving is for a handler that has a goroutine of its own.
+// surviving is for a handler that has a goroutine of its own. Its context is not fasthttp's, which is used again while
+// what was derived of it may still look at it.
 func (f *Front) surviving(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -141,7 +142,7 @@ func (f *Front) surviving(h http.Handler) http.Handler {
 				f.answer(w, http.StatusInternalServerError, detail("internal error"))
 			}
 		}()
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r.WithContext(context.Background()))
 	})
 }
 
