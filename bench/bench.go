@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gensyn-monitor/gensyn-monitor/bench/usage"
 	"github.com/gensyn-monitor/gensyn-monitor/e2e/cluster"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/freeport"
 )
@@ -85,12 +86,31 @@ func Run(ctx context.Context, o Options, names ...string) ([]Figure, error) {
 		for b.round = range o.Runs {
 			b.part = p.name
 			b.say("%s, run %d of %d: %s", p.name, b.round+1, o.Runs, p.about)
-			if err := p.run(ctx, b); err != nil {
+			if err := b.beside(func() error { return p.run(ctx, b) }); err != nil {
 				return b.figures, fmt.Errorf("%s: %w", p.name, err)
 			}
 		}
 	}
 	return b.figures, nil
+}
+
+// beside notes how much the host of a virtual machine took from it while f ran: such hours make everything dearer, by
+// half and more, and nothing else in the figures says so.
+func (b *bench) beside(f func() error) error {
+	worked, stolen, err := usage.Machine()
+	if err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	worked2, stolen2, err := usage.Machine()
+	if err != nil {
+		return err
+	}
+	worked, stolen = worked2-worked, stolen2-stolen
+	b.atMost("processor time that the host gave to others, of what was wanted", "%", 100*stolen.Seconds()/max((worked+stolen).Seconds(), 0.01), 0)
+	return nil
 }
 
 // bench collects figures.

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/gensyn-monitor/gensyn-monitor/bench/load"
 	"github.com/gensyn-monitor/gensyn-monitor/contract"
 )
 
@@ -20,6 +21,30 @@ const (
 	bare      = "bare"    // decodes and answers
 	publishes = "publish" // decodes, publishes one JetStream message for each request, and answers
 )
+
+// alone is the processor time of the bare handler under a load: a request that comes alone costs several times what one
+// of many does, whoever serves it.
+func (b *bench) alone(ctx context.Context, o load.Options) (time.Duration, error) {
+	h, addr, err := self(b.Dir, bare, "")
+	if err != nil {
+		return 0, err
+	}
+	if err := h.Start(ctx); err != nil {
+		return 0, err
+	}
+	defer h.Kill()
+	m := newMeter()
+	m.pids[bare] = h.PID()
+	if err := m.start(); err != nil {
+		return 0, err
+	}
+	o.Addr = addr
+	if _, err := b.post(ctx, o); err != nil {
+		return 0, err
+	}
+	_, used, err := m.read()
+	return used, err
+}
 
 // Serve plays a handler that does less than ingest, until ctx ends.
 func Serve(ctx context.Context, kind, addr, natsURL string) error {

@@ -175,35 +175,12 @@ func measurePipeline(ctx context.Context, b *bench) (err error) {
 		}
 		b.atMost(fmt.Sprintf("at %.0f/s: latency, 99th percentile", at.rate), "ms", millis(r.Latencies.Quantile(0.99)), at.p99)
 		b.atMost(fmt.Sprintf("at %.0f/s: processor time a heartbeat, all processes", at.rate), "µs", micros(used, r.Accepted), at.micros)
-		if used, err = p.bare(ctx, at.rate); err != nil {
+		if used, err = p.alone(ctx, load.Options{Nodes: fewer, Duration: p.Span, Rate: at.rate}); err != nil {
 			return err
 		}
 		b.atMost(fmt.Sprintf("at %.0f/s: processor time of the bare handler alone", at.rate), "µs", micros(used, r.Accepted), 0)
 	}
 	return p.upserts(ctx)
-}
-
-// bare measures the bare handler at the same rate as long: a request that comes alone costs several times what one of
-// many does, whoever serves it.
-func (p *pipeline) bare(ctx context.Context, rate float64) (time.Duration, error) {
-	h, addr, err := self(p.Dir, bare, p.NATSURL)
-	if err != nil {
-		return 0, err
-	}
-	if err := h.Start(ctx); err != nil {
-		return 0, err
-	}
-	defer h.Kill()
-	m := newMeter()
-	m.pids[bare] = h.PID()
-	if err := m.start(); err != nil {
-		return 0, err
-	}
-	if _, err := p.post(ctx, load.Options{Addr: addr, Nodes: fewer, Duration: p.Span, Rate: rate}); err != nil {
-		return 0, err
-	}
-	_, used, err := m.read()
-	return used, err
 }
 
 // upserts measures what the same Postgres can do by itself: it copies rows of the table of nodes into another of the same

@@ -24,8 +24,8 @@ const (
 	agent      = "github.com/gensyn-monitor/gensyn-monitor/agent/cmd/gensyn-agent"
 )
 
-// alone is standalone in a folder of its own.
-func (b *bench) alone(ctx context.Context, dir string) (p *cluster.Process, addr string, err error) {
+// standalone is the program in a folder of its own.
+func (b *bench) standalone(ctx context.Context, dir string) (p *cluster.Process, addr string, err error) {
 	if addr, err = freeport.Address(); err != nil {
 		return nil, "", err
 	}
@@ -48,7 +48,7 @@ func measureStandalone(ctx context.Context, b *bench) (err error) {
 		return fmt.Errorf("folder for data: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	p, addr, err := b.alone(ctx, dir)
+	p, addr, err := b.standalone(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -76,14 +76,19 @@ func measureStandalone(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
+	took := time.Since(began)
 	resident, peak, err := usage.Memory(p.PID())
 	if err != nil {
 		return err
 	}
-	b.atMost("10,000 nodes, a heartbeat a minute each: processor time, of a core", "%", 100*used.Seconds()/time.Since(began).Seconds(), 3)
+	b.atMost("10,000 nodes, a heartbeat a minute each: processor time, of a core", "%", 100*used.Seconds()/took.Seconds(), 3)
 	b.atMost("the same: in memory", "MB", float64(resident)/1e6, 100)
 	b.atMost("the same: in memory, at most, with the joining of all", "MB", float64(peak)/1e6, 0)
 	b.atMost("the same: latency, 99th percentile", "ms", millis(r.Latencies.Quantile(0.99)), 0)
+	if used, err = b.alone(ctx, load.Options{Nodes: few, Rate: few / 60.0, Duration: span}); err != nil {
+		return err
+	}
+	b.atMost("the same heartbeats to a bare chi handler that decodes and answers, alone", "%", 100*used.Seconds()/span.Seconds(), 0)
 	if _, err := b.post(ctx, load.Options{Addr: addr, Nodes: fewer, Count: fewer, Duration: time.Hour}); err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ func (c *config) Check() error {
 }
 
 func main() {
+	program.HalfTheCores(os.Getenv("GOMAXPROCS"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -53,6 +53,28 @@ func stat(pid int) ([]string, error) {
 	return fields, nil
 }
 
+// Machine is what all processors did since the start, and how long they wanted to work meanwhile and could not, since the
+// host of this virtual machine let others work: "steal" in proc(5). Of what a process used, it is no part.
+func Machine() (worked, stolen time.Duration, err error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, fmt.Errorf("usage: %w", err)
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, 0, fmt.Errorf("usage: /proc/stat begins with %q", line)
+	}
+	for i, to := range map[int]*time.Duration{1: &worked, 2: &worked, 3: &worked, 6: &worked, 7: &worked, 8: &stolen} { // user nice system irq softirq steal
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("usage: /proc/stat: %w", err)
+		}
+		*to += time.Duration(n) * tick
+	}
+	return worked, stolen, nil
+}
+
 // Children are the processes that a process started, and that live.
 func Children(pid int) (pids []int, err error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))

@@ -44,6 +44,19 @@ func TestTheTimeOfChildrenCounts(t *testing.T) {
 	}
 }
 
+func TestTheMachineWorks(t *testing.T) {
+	before, stolen, err := usage.Machine()
+	if err != nil || before <= 0 || stolen < 0 {
+		t.Fatalf("%v worked, %v stolen, %v", before, stolen, err)
+	}
+	for began := time.Now(); time.Since(began) < 300*time.Millisecond; {
+	}
+	after, stolenLater, err := usage.Machine()
+	if err != nil || after-before+stolenLater-stolen < 200*time.Millisecond || stolenLater < stolen {
+		t.Errorf("%v more, %v stolen meanwhile, %v: a loop ran for 300 ms", after-before, stolenLater-stolen, err)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	ballast := make([]byte, 32<<20)
 	for i := range ballast {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -222,5 +223,21 @@ func TestAwaitTriesAgainAndEndsWithTheContext(t *testing.T) {
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A program takes half of the cores, at least one, unless somebody said how many.
+func TestHalfTheCores(t *testing.T) {
+	before := runtime.GOMAXPROCS(4)
+	defer runtime.GOMAXPROCS(before)
+	program.HalfTheCores("4")
+	if got := runtime.GOMAXPROCS(0); got != 4 {
+		t.Errorf("%d, and GOMAXPROCS=4 was set", got)
+	}
+	for _, want := range []int{2, 1, 1} {
+		program.HalfTheCores("")
+		if got := runtime.GOMAXPROCS(0); got != want {
+			t.Errorf("%d, want %d", got, want)
+		}
 	}
 }

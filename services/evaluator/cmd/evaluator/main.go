@@ -25,6 +25,7 @@ import (
 const stopGrace = 4 * time.Second
 
 func main() {
+	program.HalfTheCores(os.Getenv("GOMAXPROCS"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var cfg evaluator.ProcessConfig
 	code := program.Program{

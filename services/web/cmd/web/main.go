@@ -17,6 +17,7 @@ import (
 )
 
 func main() {
+	program.HalfTheCores(os.Getenv("GOMAXPROCS"))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var cfg web.ProcessConfig
 	code := program.Program{
