@@ -24,8 +24,6 @@ const (
 	// lookLeast is how many events a look asks for when nothing happens, and how many of those that it knows it must find
 	// among what it asked for, so that it has missed none before them; else it asks for lookBack.
 	lookLeast = 16
-	// maxReaders bounds the streams that are open at a time; each costs a goroutine and a connection.
-	maxReaders = 4096
 	// readerQueue is how many looks a reader may lag before it is told to look for itself.
 	readerQueue = 64
 )
@@ -254,13 +252,10 @@ func (r *reader) offer(m *message) {
 }
 
 // join adds a reader that has seen events up to the one with the id last, "" for one that begins. It returns what the
-// reader missed, or nil when there are too many readers already.
+// reader missed.
 func (h *hub) join(last string) (r *reader, missed []*message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.readers) >= maxReaders {
-		return nil, nil
-	}
 	r = &reader{queue: make(chan *message, readerQueue), missed: make(chan struct{}, 1)}
 	h.readers[r] = struct{}{}
 	return r, h.after(last)

@@ -174,30 +174,48 @@ func (p *pagesTold) leave(s *pageStream) {
 
 // getNews answers a stream that tells a page when it should ask anew for what it shows.
 func (s *Service) getNews(w http.ResponseWriter, r *http.Request) {
-	if s.hub.open() >= maxReaders {
+	leave, ok := s.seats.take(viewer(r).Address)
+	if !ok {
 		tooManyStreams(w)
 		return
 	}
+	defer leave()
 	out := streamWriter{http.NewResponseController(w), w}
 	me := &pageStream{out: out, ended: make(chan struct{})}
 	me.mu.Lock() // what happens from now on is told behind the beginning
 	s.hub.pages.join(me)
 	defer s.hub.pages.leave(me)
-	ok := beginStream(w, r) && out.write(retryLine())
+	ok = beginStream(w, r) && out.write(retryLine())
 	// From here on a write is ended by who watches it, not by a time set before each.
 	_ = out.control.SetWriteDeadline(time.Time{})
 	me.mu.Unlock()
 	if !ok {
 		return
 	}
-	life := time.NewTimer(streamLife)
-	defer life.Stop()
-	select {
-	case <-r.Context().Done():
-	case <-httpserver.Draining(r.Context()):
-	case <-life.C:
-	case <-me.ended:
+	if !s.stay(r, me) {
 		return
 	}
 	_ = out.control.SetWriteDeadline(time.Now().Add(streamPatience)) // for the end of the answer
+}
+
+// stay waits until the stream is to end, and reports whether something can still be written to it.
+func (s *Service) stay(r *http.Request, me *pageStream) bool {
+	life := time.NewTimer(streamLife)
+	defer life.Stop()
+	rights := time.NewTicker(rightsEvery)
+	defer rights.Stop()
+	for {
+		select {
+		case <-me.ended:
+			return false
+		case <-rights.C:
+			if s.stillMayRead(r) {
+				continue
+			}
+		case <-r.Context().Done():
+		case <-httpserver.Draining(r.Context()):
+		case <-life.C:
+		}
+		return true
+	}
 }

@@ -15,8 +15,11 @@ const (
 	streamBeat = 15 * time.Second
 	// streamPatience is how long a reader may take none of what it is sent.
 	streamPatience = 10 * time.Second
-	// streamLife is after how long a stream ends. Its reader comes back and shows anew that it may read.
+	// streamLife is after how long a stream ends. Its reader comes back: to another replica, perhaps.
 	streamLife = 30 * time.Minute
+	// rightsEvery is how often it is looked at whether the reader of a stream may still read: who signs out elsewhere is
+	// told nothing more.
+	rightsEvery = time.Minute
 )
 
 // getEvents answers a stream of server-sent events: "change" for events of nodes, "monitor" for those of the monitor,
@@ -29,23 +32,31 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
 		s.getNews(w, r)
 		return
 	}
-	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), asked.Get("after")))
-	if me == nil {
+	leave, ok := s.seats.take(viewer(r).Address)
+	if !ok {
 		tooManyStreams(w)
 		return
 	}
+	defer leave()
+	me, missed := s.hub.join(cmp.Or(r.Header.Get("Last-Event-ID"), asked.Get("after")))
 	defer s.hub.leave(me)
 	if !beginStream(w, r) {
 		return
 	}
 	out := streamWriter{http.NewResponseController(w), w}
-	ok := out.write(retryLine())
+	ok = out.write(retryLine())
 	for _, m := range missed {
 		ok = ok && out.write(m.data)
 	}
 	if ok {
 		s.follow(r, me, out)
 	}
+}
+
+// stillMayRead reports whether who opened a stream may read it yet. While that cannot be found out, they may.
+func (s *Service) stillMayRead(r *http.Request) bool {
+	_, no := s.identify(r)
+	return no == nil || no.status != http.StatusUnauthorized
 }
 
 func tooManyStreams(w http.ResponseWriter) {
@@ -71,6 +82,8 @@ func (s *Service) follow(r *http.Request, me *reader, out streamWriter) {
 	defer beat.Stop()
 	life := time.NewTimer(streamLife)
 	defer life.Stop()
+	rights := time.NewTicker(rightsEvery)
+	defer rights.Stop()
 	for ok := true; ok; {
 		select {
 		case <-r.Context().Done():
@@ -79,6 +92,8 @@ func (s *Service) follow(r *http.Request, me *reader, out streamWriter) {
 			return
 		case <-life.C:
 			return
+		case <-rights.C:
+			ok = s.stillMayRead(r)
 		case m := <-me.queue:
 			ok = out.write(m.data)
 		case <-me.missed:

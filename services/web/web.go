@@ -70,6 +70,7 @@ type Service struct {
 	before   atomic.Pointer[snapshot] // the last read of all nodes: the next one reads what is new
 	cache    *cache
 	hub      *hub
+	seats    seats
 	spans    *view[[]node.Span] // of the last 90 days
 	traffic  traffic
 	// processes are those that say that they run.
