@@ -76,22 +76,27 @@ func Parts() (names []string) {
 	return names
 }
 
-// Run measures the named parts, all for none. What was measured before an error is returned with it.
+// Run measures the named parts, all for none. A part that could not be measured in every run is left out, and why is
+// returned with the figures of the others.
 func Run(ctx context.Context, o Options, names ...string) ([]Figure, error) {
 	b := &bench{Options: o}
+	var errs []error
 	for _, p := range parts {
-		if len(names) > 0 && !slices.Contains(names, p.name) {
+		if len(names) > 0 && !slices.Contains(names, p.name) || ctx.Err() != nil {
 			continue
 		}
 		for b.round = range o.Runs {
 			b.part = p.name
 			b.say("%s, run %d of %d: %s", p.name, b.round+1, o.Runs, p.about)
 			if err := b.beside(func() error { return p.run(ctx, b) }); err != nil {
-				return b.figures, fmt.Errorf("%s: %w", p.name, err)
+				errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
+				b.say("%s is left out: %v", p.name, err)
+				b.figures = slices.DeleteFunc(b.figures, func(f Figure) bool { return f.Part == p.name })
+				break
 			}
 		}
 	}
-	return b.figures, nil
+	return b.figures, errors.Join(append(errs, ctx.Err())...)
 }
 
 // beside notes how much the host of a virtual machine took from it while f ran: such hours make everything dearer, by

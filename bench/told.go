@@ -69,7 +69,7 @@ func (p *pipeline) quiet(ctx context.Context) error {
 // measureTold measures from a reported DOWN to Telegram's request, and then lets nearly all nodes be lost at one moment: after
 // a time in which nobody could be heard, all have the same threshold from the same moment on.
 func measureTold(ctx context.Context, b *bench) (err error) {
-	const rounds, alive, threshold = 15, 1000, 10
+	const rounds, alive, threshold = 15, 1000, 20 // seconds: longer than joining takes
 	nodes := min(b.Nodes, fewer)
 	p, t, stop, err := b.telling(ctx, fmt.Sprintf("DOWN_THRESHOLD_SEC=%d", threshold))
 	if err != nil {

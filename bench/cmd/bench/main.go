@@ -76,10 +76,7 @@ func run(ctx context.Context, args []string) error {
 	if err := bench.Programs(ctx, o.Bin); err != nil {
 		return err
 	}
-	figures, err := bench.Run(ctx, o, flags.Args()...)
-	if err != nil {
-		return err
-	}
+	figures, unmeasured := bench.Run(ctx, o, flags.Args()...)
 	page.Figures = figures
 	old, err := os.ReadFile(*out)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -93,5 +90,5 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	fmt.Println(*out)
-	return nil
+	return unmeasured
 }
