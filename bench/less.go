@@ -29,10 +29,10 @@ func (b *bench) alone(ctx context.Context, o load.Options) (time.Duration, error
 	if err != nil {
 		return 0, err
 	}
+	defer h.Kill()
 	if err := h.Start(ctx); err != nil {
 		return 0, err
 	}
-	defer h.Kill()
 	m := newMeter()
 	m.pids[bare] = h.PID()
 	if err := m.start(); err != nil {

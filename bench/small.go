@@ -37,7 +37,11 @@ func (b *bench) standalone(ctx context.Context, dir string) (p *cluster.Process,
 		},
 		Log: filepath.Join(dir, "standalone.log"),
 	}
-	return p, addr, p.Start(ctx)
+	if err := p.Start(ctx); err != nil {
+		p.Kill()
+		return nil, "", err
+	}
+	return p, addr, nil
 }
 
 // measureStandalone lets ten thousand nodes report once a minute, and starts it again with a hundred thousand.
@@ -136,10 +140,10 @@ func measureAgent(ctx context.Context, b *bench) error {
 		Env: []string{"SERVER_URL=" + server.URL, "SHARED_SECRET=" + secret, "CA_FILE=" + ca, "INTERVAL_SEC=1", "IP_CMD=echo 192.0.2.1",
 			"STATE_DIR=" + dir, "NODE_ID=bench"},
 	}
+	defer p.Kill()
 	if err := p.Start(ctx); err != nil {
 		return err
 	}
-	defer p.Kill()
 	if err := b.beats(ctx, p, heard); err != nil {
 		return err
 	}

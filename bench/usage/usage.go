@@ -54,7 +54,8 @@ func stat(pid int) ([]string, error) {
 }
 
 // Machine is what all processors did since the start, and how long they wanted to work meanwhile and could not, since the
-// host of this virtual machine let others work: "steal" in proc(5). Of what a process used, it is no part.
+// host of this virtual machine let others work: "steal" in proc(5). Of what a process used, it is no part where the kernel
+// tells them apart (CONFIG_PARAVIRT_TIME_ACCOUNTING).
 func Machine() (worked, stolen time.Duration, err error) {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {

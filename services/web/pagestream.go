@@ -202,7 +202,7 @@ func (s *Service) getNews(w http.ResponseWriter, r *http.Request) {
 func (s *Service) stay(r *http.Request, me *pageStream) bool {
 	life := time.NewTimer(streamLife)
 	defer life.Stop()
-	rights := time.NewTicker(rightsEvery)
+	rights := time.NewTimer(rightsPause())
 	defer rights.Stop()
 	for {
 		select {
@@ -210,6 +210,7 @@ func (s *Service) stay(r *http.Request, me *pageStream) bool {
 			return false
 		case <-rights.C:
 			if s.stillMayRead(r) {
+				rights.Reset(rightsPause())
 				continue
 			}
 		case <-r.Context().Done():

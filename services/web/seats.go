@@ -3,6 +3,8 @@ package web
 import (
 	"net/netip"
 	"sync"
+
+	"github.com/gensyn-monitor/gensyn-monitor/internal/clientaddr"
 )
 
 const (
@@ -12,23 +14,23 @@ const (
 	maxReadersOfOne = maxReaders / 2
 )
 
-// seats counts the open streams. Those of one IPv6 network of 64 bits are one client's: it has them all.
+// seats counts the open streams.
 type seats struct {
 	mu    sync.Mutex
 	taken int
-	of    map[netip.Prefix]int
+	of    map[netip.Addr]int
 }
 
 // take takes a seat, unless too many are taken; leave gives it back.
 func (s *seats) take(from netip.Addr) (leave func(), ok bool) {
-	client := clientOf(from)
+	client := clientaddr.Origin(from.Unmap().WithZone(""))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken >= maxReaders || s.of[client] >= maxReadersOfOne {
 		return nil, false
 	}
 	if s.of == nil {
-		s.of = make(map[netip.Prefix]int)
+		s.of = make(map[netip.Addr]int)
 	}
 	s.taken++
 	s.of[client]++
@@ -40,18 +42,4 @@ func (s *seats) take(from netip.Addr) (leave func(), ok bool) {
 			delete(s.of, client)
 		}
 	}, true
-}
-
-// clientOf is what one client has of addresses.
-func clientOf(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil { // of no address: they are one client
-		return netip.Prefix{}
-	}
-	return p
 }

@@ -30,6 +30,13 @@ func TestNobodyTakesAllStreams(t *testing.T) {
 		}
 		return got
 	}
+	if got := take("192.0.2.9", maxReaders) + take("::ffff:192.0.2.9", 1); got != maxReaders/2 {
+		t.Errorf("one address, written in two ways, took %d of %d", got, maxReaders)
+	}
+	for _, back := range leave {
+		back()
+	}
+	leave = nil
 	first := take("2001:db8::1", maxReaders/4) + take("2001:db8::2", maxReaders)
 	if first != maxReaders/2 {
 		t.Errorf("one network took %d of %d", first, maxReaders)
@@ -110,9 +117,31 @@ func TestAStreamEndsWithTheSession(t *testing.T) {
 			if w.Code != http.StatusOK || !strings.HasPrefix(w.Body.String(), "retry:") {
 				t.Errorf("%s: %d %q", target, w.Code, w.Body)
 			}
+			if s.seats.taken != 0 {
+				t.Errorf("%s: it still has a seat", target)
+			}
 			if took > rightsEvery {
 				t.Errorf("%s: it ended %v after signing out", target, took)
 			}
 		})
+	}
+}
+
+// A reader that leaves while its rights are looked at is no trouble of the database.
+func TestLeavingIsNoTroubleOfTheDatabase(t *testing.T) {
+	s := withStore(t, realStore(t))
+	v := visit(t, s)
+	v.signIn(testPassword)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/api/events", nil)
+	for _, c := range v.cookies {
+		r.AddCookie(c)
+	}
+	if _, no := s.identify(r); no == nil {
+		t.Fatal("it was found without asking")
+	}
+	if s.broken != nil {
+		t.Errorf("the page says: %v", s.broken)
 	}
 }

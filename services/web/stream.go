@@ -17,7 +17,7 @@ const (
 	streamPatience = 10 * time.Second
 	// streamLife is after how long a stream ends. Its reader comes back: to another replica, perhaps.
 	streamLife = 30 * time.Minute
-	// rightsEvery is how often it is looked at whether the reader of a stream may still read: who signs out elsewhere is
+	// rightsEvery is how often, at least, it is looked at whether the reader of a stream may still read: who signs out elsewhere is
 	// told nothing more.
 	rightsEvery = time.Minute
 )
@@ -53,6 +53,9 @@ func (s *Service) getEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// rightsPause is the time until rights are looked at. Streams that began together, after a restart, do not stay in step.
+func rightsPause() time.Duration { return rightsEvery/2 + rand.N(rightsEvery/2) }
+
 // stillMayRead reports whether who opened a stream may read it yet. While that cannot be found out, they may.
 func (s *Service) stillMayRead(r *http.Request) bool {
 	_, no := s.identify(r)
@@ -82,7 +85,7 @@ func (s *Service) follow(r *http.Request, me *reader, out streamWriter) {
 	defer beat.Stop()
 	life := time.NewTimer(streamLife)
 	defer life.Stop()
-	rights := time.NewTicker(rightsEvery)
+	rights := time.NewTimer(rightsPause())
 	defer rights.Stop()
 	for ok := true; ok; {
 		select {
@@ -94,6 +97,7 @@ func (s *Service) follow(r *http.Request, me *reader, out streamWriter) {
 			return
 		case <-rights.C:
 			ok = s.stillMayRead(r)
+			rights.Reset(rightsPause())
 		case m := <-me.queue:
 			ok = out.write(m.data)
 		case <-me.missed:

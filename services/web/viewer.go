@@ -131,7 +131,9 @@ func (s *Service) identifyByCookie(r *http.Request) (Viewer, *refusal) {
 	case errors.Is(err, nodestore.ErrNotFound):
 		return Viewer{}, nil
 	case err != nil:
-		s.note(err)
+		if r.Context().Err() == nil { // else nobody waits for it any more, and the database may be well
+			s.note(err)
+		}
 		return Viewer{}, &refusal{status: http.StatusServiceUnavailable, wait: 2 * time.Second, detail: "the database does not answer"}
 	case !s.stillGood(found):
 		return Viewer{}, nil

@@ -80,14 +80,14 @@ func run(ctx context.Context, args []string) error {
 	page.Figures = figures
 	old, err := os.ReadFile(*out)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the page: %w", err)
+		return errors.Join(unmeasured, fmt.Errorf("read the page: %w", err))
 	}
 	var b bytes.Buffer
 	if err := page.Write(&b, string(old)); err != nil {
-		return err
+		return errors.Join(unmeasured, err)
 	}
 	if err := os.WriteFile(*out, b.Bytes(), 0o644); err != nil { //nolint:gosec // a page for people
-		return fmt.Errorf("write the page: %w", err)
+		return errors.Join(unmeasured, fmt.Errorf("write the page: %w", err))
 	}
 	fmt.Println(*out)
 	return unmeasured
