@@ -21,9 +21,9 @@ type seats struct {
 	of    map[netip.Addr]int
 }
 
-// take takes a seat, unless too many are taken; leave gives it back.
+// take takes a seat for a viewer's address, unless too many are taken; leave gives it back.
 func (s *seats) take(from netip.Addr) (leave func(), ok bool) {
-	client := clientaddr.Origin(from.Unmap().WithZone(""))
+	client := clientaddr.Origin(from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken >= maxReaders || s.of[client] >= maxReadersOfOne {

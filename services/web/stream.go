@@ -17,8 +17,8 @@ const (
 	streamPatience = 10 * time.Second
 	// streamLife is after how long a stream ends. Its reader comes back: to another replica, perhaps.
 	streamLife = 30 * time.Minute
-	// rightsEvery is how often, at least, it is looked at whether the reader of a stream may still read: who signs out elsewhere is
-	// told nothing more.
+	// rightsEvery is how often, at least, it is looked at whether the reader of a stream may still read: who signs out elsewhere
+	// is told nothing more.
 	rightsEvery = time.Minute
 )
 

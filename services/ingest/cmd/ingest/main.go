@@ -19,7 +19,7 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	program.HalfTheCores(os.Getenv("GOMAXPROCS")) // one takes 50,000 heartbeats a second
+	program.HalfTheCores(os.Getenv("GOMAXPROCS")) // one core takes 50,000 heartbeats a second
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
