@@ -54,7 +54,10 @@ func newBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 		}
 	})
 	t.Cleanup(func() {
-		_ = chromedp.Cancel(ctx) // waits until Chromium has ended, so that its directory can be removed
+		// Chromium is asked to end, and waited for, so that its directory can be removed. One that does not is killed.
+		closing, giveUp := context.WithTimeout(ctx, patience)
+		_ = chromedp.Cancel(closing)
+		giveUp()
 		stop()
 		stopAllocator()
 		reading.Wait()

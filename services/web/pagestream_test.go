@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -74,7 +75,8 @@ func (o *openPage) heard() []time.Time {
 	return o.news
 }
 
-// openPages opens pages that leave when the test ends, or by themselves; ended counts those that the service ended.
+// openPages opens pages, each of another client, that leave when the test ends, or by themselves; ended counts those that
+// the service ended.
 func openPages(t *testing.T, s *Service, n int) (pages []*openPage, ended func() int) {
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
@@ -82,11 +84,12 @@ func openPages(t *testing.T, s *Service, n int) (pages []*openPage, ended func()
 	t.Cleanup(func() { leave(); wg.Wait() })
 	var mu sync.Mutex
 	over := 0
-	for range n {
+	for i := range n {
 		o := &openPage{header: http.Header{}, deadline: make(chan struct{})}
 		pages = append(pages, o)
+		from := Viewer{Address: netip.AddrFrom4([4]byte{10, 0, byte(i / 256), byte(i % 256)})}
 		wg.Go(func() {
-			s.getEvents(o, httptest.NewRequestWithContext(ctx, "GET", "/api/events?brief", nil))
+			s.getEvents(o, httptest.NewRequestWithContext(context.WithValue(ctx, viewerKey{}, from), "GET", "/api/events?brief", nil))
 			mu.Lock()
 			defer mu.Unlock()
 			if ctx.Err() == nil {
@@ -95,6 +98,9 @@ func openPages(t *testing.T, s *Service, n int) (pages []*openPage, ended func()
 		})
 	}
 	synctest.Wait()
+	if got := s.hub.pages.open(); got != n {
+		t.Fatalf("%d pages are open, want %d", got, n)
+	}
 	return pages, func() int { mu.Lock(); defer mu.Unlock(); return over }
 }
 
