@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// Changes is what a commit stores: everything that happened since the last Take. No node stands in two of Nodes, Heard
-// and Judged.
+// Changes is what a commit stores: everything that happened since the last Take. No node stands in two of Nodes, Heard,
+// Judged and Altered.
 type Changes struct {
-	Clock Clock
-	Nodes []Node  // that joined, or were heard with something new, by id: all of them is to be stored
-	Heard []Heard // that were heard, and are else as they are stored, by id
-	// Judged changed without being heard, as when they are lost, by id. Their AgentVersion, OS, Arch, Metrics and Workload are
-	// not known, and stay as they are stored.
-	Judged []Node
+	Clock  Clock
+	Nodes  []Node   // that joined, or were heard with something new, by id: all of them is to be stored
+	Heard  []Heard  // that were heard, and are else as they are stored, by id
+	Judged []Judged // that changed their state without being heard, and are else as they are stored, by id
+	// Altered changed in more than that without being heard, as when they are renamed, by id. Their AgentVersion, OS, Arch,
+	// Metrics and Workload are not known, and stay as they are stored.
+	Altered []Node
 	// Before is when each of Nodes was heard before, where this fold folded that. For others look at Heard.
 	Before  map[string]Stamp
 	Removed []string         // deleted nodes, by id; a node that joined again stands in Nodes too
@@ -35,8 +36,19 @@ type Heard struct {
 	Before Stamp // when it was heard before, zero unless this fold folded that; it is not stored
 }
 
+// Judged is what changes when silence decides about a node: of nodes that are lost together there may be very many.
+type Judged struct {
+	ID               string
+	State            State
+	Reason, Evidence string
+	Told             State
+	Since, Incident  Stamp
+}
+
 // Len is how many nodes are to be stored or removed.
-func (c *Changes) Len() int { return len(c.Nodes) + len(c.Heard) + len(c.Judged) + len(c.Removed) }
+func (c *Changes) Len() int {
+	return len(c.Nodes) + len(c.Heard) + len(c.Judged) + len(c.Altered) + len(c.Removed)
+}
 
 // pending is what happened since the last Take.
 type pending struct {
@@ -51,10 +63,11 @@ type pending struct {
 
 // change is what happened to a node.
 type change struct {
-	node  *record // nil when it was removed after all
-	joins bool    // it is not stored yet
-	heard bool
-	news  bool // more than a heartbeat alone changes
+	node   *record // nil when it was removed after all
+	joins  bool    // it is not stored yet
+	heard  bool
+	judged bool // its state changed, or why it is in it
+	news   bool // more changed than that and what a heartbeat alone changes
 
 	// Of one that was heard.
 	before            Stamp
@@ -84,8 +97,11 @@ func (p *pending) drop(r *record) {
 	}
 }
 
-// touch notes that a node changed, other than by being heard.
+// touch notes that a node changed, other than by being heard or judged.
 func (f *Fold) touch(r *record) { f.pending.of(r).news = true }
+
+// judges notes that the state of a node changed, or what belongs to it: Judged has all of that.
+func (f *Fold) judges(r *record) { f.pending.of(r).judged = true }
 
 // hears notes a heartbeat of a node: what of it is not kept, and when the one before was.
 func (f *Fold) hears(r *record, h *Heartbeat, a agent) {
@@ -116,7 +132,8 @@ func (f *Fold) Take() Changes {
 	}
 	slices.SortFunc(c.Nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(c.Heard, func(a, b Heard) int { return strings.Compare(a.ID, b.ID) })
-	slices.SortFunc(c.Judged, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Judged, func(a, b Judged) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(c.Altered, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	for id := range p.removed {
 		c.Removed = append(c.Removed, id)
 	}
@@ -126,7 +143,7 @@ func (f *Fold) Take() Changes {
 
 // makeRoom for what there is: a hundred thousand nodes may be lost at once.
 func (c *Changes) makeRoom(changes []change) {
-	var whole, heard, judged int
+	var whole, heard, altered, judged int
 	for i := range changes {
 		switch x := &changes[i]; {
 		case x.node == nil:
@@ -134,18 +151,20 @@ func (c *Changes) makeRoom(changes []change) {
 			whole++
 		case x.heard:
 			heard++
+		case x.news:
+			altered++
 		default:
 			judged++
 		}
 	}
-	c.Nodes, c.Heard, c.Judged = room[Node](whole), room[Heard](heard), room[Node](judged)
+	c.Nodes, c.Heard, c.Judged, c.Altered = room[Node](whole), room[Heard](heard), room[Judged](judged), room[Node](altered)
 }
 
 // room is empty, and nil for nothing.
 func room[T any](n int) []T { return slices.Grow([]T(nil), n) }
 
 // whole reports whether all of the node is to be stored.
-func (x *change) whole() bool { return x.joins || x.heard && x.news }
+func (x *change) whole() bool { return x.joins || x.heard && (x.news || x.judged) }
 
 func (c *Changes) add(x *change, nodes *table) {
 	switch r := x.node; {
@@ -162,7 +181,12 @@ func (c *Changes) add(x *change, nodes *table) {
 			ID: nodes.text(r, textID), Heard: r.heard, HeardW: r.heardW, Seq: r.seq,
 			Metrics: x.metrics, Workload: x.workload, Before: x.before,
 		})
+	case x.news:
+		c.Altered = append(c.Altered, nodes.node(r))
 	default:
-		c.Judged = append(c.Judged, nodes.node(r))
+		c.Judged = append(c.Judged, Judged{
+			ID: nodes.text(r, textID), State: r.State(), Reason: nodes.text(r, textReason), Evidence: nodes.text(r, textEvidence),
+			Told: r.Told(), Since: r.since, Incident: r.incident,
+		})
 	}
 }

@@ -130,7 +130,7 @@ func metaReason(meta string) string {
 func (f *Fold) enter(n *record, to State, reason, evidence string) {
 	from, was, undecided := n.State(), f.nodes.text(n, textReason), f.undecided(n)
 	if news := f.nodes.set(n, textReason, reason); f.nodes.set(n, textEvidence, evidence) || news {
-		f.touch(n)
+		f.judges(n)
 	}
 	// A node that is lost without having been told becomes lost once more, with a reason of its own.
 	if to == from && (to != Lost || was == reason) {
@@ -163,7 +163,7 @@ func (f *Fold) enter(n *record, to State, reason, evidence string) {
 	if f.undecided(n) {
 		f.deaf++
 	}
-	f.touch(n)
+	f.judges(n)
 	f.emit(e)
 }
 

@@ -203,21 +203,44 @@ func TestAPlainHeartbeatIsStoredAsOne(t *testing.T) {
 			f.Apply(Message{Seq: f.Position().Seq + 1, Stamp: f.Position().Stamp + 1e9, Heartbeats: []Heartbeat{h}})
 			return f.Take()
 		}
-		if c := send(); len(c.Nodes) != 1 || len(c.Heard)+len(c.Judged) != 0 {
+		if c := send(); len(c.Nodes) != 1 || c.Len() != 1 {
 			t.Errorf("%s: joined with %+v", name, c)
 		}
 		send()
 		if change != nil {
 			change(&h)
 		}
-		if c := send(); (len(c.Heard) == 1) != plain[name] || len(c.Heard)+len(c.Nodes) != 1 || len(c.Judged) != 0 {
+		if c := send(); (len(c.Heard) == 1) != plain[name] || len(c.Heard)+len(c.Nodes) != 1 || c.Len() != 1 {
 			t.Errorf("%s: stored with %+v", name, c)
 		}
-		for i := range 400 {
-			f.Apply(Message{Seq: f.Position().Seq + 1, Stamp: f.Position().Stamp + 1e9 + Stamp(i)})
+		silence := func() {
+			for i := range 400 {
+				f.Apply(Message{Seq: f.Position().Seq + 1, Stamp: f.Position().Stamp + 1e9 + Stamp(i)})
+			}
 		}
-		if c := f.Take(); len(c.Judged) != 1 || len(c.Heard)+len(c.Nodes) != 0 || c.Judged[0].State != Lost {
+		command := func(c Command) {
+			c.NodeID = h.NodeID
+			f.Apply(Message{Seq: f.Position().Seq + 1, Stamp: f.Position().Stamp + 1e9, Command: &c})
+		}
+		silence()
+		if c := f.Take(); len(c.Judged) != 1 || c.Len() != 1 || c.Judged[0].State != Lost {
 			t.Errorf("%s: lost with %+v", name, c)
+		} else if j, n := c.Judged[0], f.nodes.node(f.nodes.find(h.NodeID)); j != (Judged{n.ID, n.State, n.Reason, n.Evidence, n.Told, n.Since, n.Incident}) ||
+			j.Reason == "" || j.Told == "" || j.Since == 0 || j.Incident == 0 {
+			t.Errorf("%s: lost with %+v of %+v", name, j, n)
+		}
+		command(Command{Name: new("renamed")})
+		if c := f.Take(); len(c.Altered) != 1 || c.Len() != 1 || c.Altered[0].Name != "renamed" {
+			t.Errorf("%s: renamed with %+v", name, c)
+		}
+		send()
+		silence()
+		command(Command{Threshold: new(time.Hour)})
+		if c := f.Take(); len(c.Altered) != 1 || c.Len() != 1 || c.Altered[0].State != Lost || c.Altered[0].Threshold != time.Hour {
+			t.Errorf("%s: lost and altered with %+v", name, c)
+		}
+		if c := send(); len(c.Nodes) != 1 || c.Len() != 1 || c.Nodes[0].State == Lost {
+			t.Errorf("%s: back with %+v", name, c)
 		}
 	}
 }

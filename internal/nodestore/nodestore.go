@@ -56,8 +56,9 @@ type Writer interface {
 	Load(ctx context.Context, l Lease, add func(*node.Node)) (node.Snapshot, error)
 	// Commit stores the changes in one transaction, provided that the term is the lease's and the position is still
 	// from (epoch and sequence); else ErrFenced and nothing is written. Removed nodes are deleted before Nodes are
-	// written, and these before Heard and Judged, which are stored already, else they are left out. Committing an event whose id exists keeps the stored one, as does an annotation of the same NodeID, At
-	// and Status. Any error but ErrFenced leaves open whether it was committed: ask Committed.
+	// written, and these before Heard, Judged and Altered, which are stored already, else they are left out. Committing an
+	// event whose id exists keeps the stored one, as does an annotation of the same NodeID, At and Status. Any error but
+	// ErrFenced leaves open whether it was committed: ask Committed.
 	Commit(ctx context.Context, l Lease, from node.Position, c node.Changes) error
 	// Record stores one event that no message brought (Stalled, Outdated), with the lease's term as fence. An event
 	// whose id exists is kept as it is stored: added is false then.

@@ -26,7 +26,13 @@ func Store(s node.Snapshot, c node.Changes) node.Snapshot {
 			nodes[h.ID] = n
 		}
 	}
-	for _, n := range c.Judged {
+	for _, j := range c.Judged {
+		if n, ok := nodes[j.ID]; ok {
+			n.State, n.Reason, n.Evidence, n.Told, n.Since, n.Incident = j.State, j.Reason, j.Evidence, j.Told, j.Since, j.Incident
+			nodes[j.ID] = n
+		}
+	}
+	for _, n := range c.Altered {
 		if stored, ok := nodes[n.ID]; ok {
 			n.AgentVersion, n.OS, n.Arch = stored.AgentVersion, stored.OS, stored.Arch
 			n.Metrics, n.Workload = stored.Metrics, stored.Workload

@@ -254,7 +254,7 @@ func Commits(b *testing.B, s nodestore.Store) {
 		case seq < size/group:
 			c.Nodes = nodes
 		case len(events) > 0:
-			c.Judged = nodes
+			c.Judged = Judged(nodes)
 		default:
 			c.Heard = Heard(nodes)
 		}

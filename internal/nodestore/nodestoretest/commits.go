@@ -219,11 +219,13 @@ func randomChanges(t *testing.T, d *database) {
 			c.Nodes = append(c.Nodes, node.Node{ID: id(), State: node.Up, Seq: r.Int64(), Meta: fmt.Sprint(i), OS: "linux"})
 		}
 		for _, n := range model.Nodes {
-			switch r.IntN(3) {
+			switch r.IntN(4) {
 			case 0:
 				c.Heard = append(c.Heard, node.Heard{ID: n.ID, Seq: r.Int64(), Metrics: fmt.Sprint(i)})
 			case 1:
-				c.Judged = append(c.Judged, node.Node{ID: n.ID, State: node.Lost, Seq: r.Int64()})
+				c.Judged = append(c.Judged, node.Judged{ID: n.ID, State: node.Lost, Since: node.Stamp(r.Int64())})
+			case 2:
+				c.Altered = append(c.Altered, node.Node{ID: n.ID, State: node.Lost, Seq: r.Int64()})
 			}
 		}
 		for range r.IntN(3) {
@@ -289,7 +291,8 @@ func changesUntouched(t *testing.T, d *database) {
 		return node.Changes{
 			Nodes:   []node.Node{{ID: "b\x00"}, {ID: "a\xff"}},
 			Heard:   []node.Heard{{ID: "b\x00", Metrics: "\xff"}},
-			Judged:  []node.Node{{ID: "b\x00", Name: "\xff"}},
+			Judged:  []node.Judged{{ID: "b\x00", Reason: "\xff"}},
+			Altered: []node.Node{{ID: "b\x00", Name: "\xff"}},
 			Removed: []string{"z\x00", "y"},
 			Deleted: map[string]node.Stamp{"x\x00": 1},
 			Events:  []node.Event{o.event(0, node.Event{Kind: node.Joined, NodeID: "b\x00", Name: "\xff"})},

@@ -27,6 +27,15 @@ func Heard(nodes []node.Node) []node.Heard {
 	return out
 }
 
+// Judged is what is stored of nodes that changed their state without being heard.
+func Judged(nodes []node.Node) []node.Judged {
+	out := make([]node.Judged, len(nodes))
+	for i, n := range nodes {
+		out[i] = node.Judged{ID: n.ID, State: n.State, Reason: n.Reason, Evidence: n.Evidence, Told: n.Told, Since: n.Since, Incident: n.Incident}
+	}
+	return out
+}
+
 // loadable are the nodes as Load knows them.
 func loadable(nodes ...node.Node) []node.Node {
 	out := slices.Clone(nodes)

@@ -93,7 +93,7 @@ func nodeFields(t *testing.T, d *database) {
 	}
 }
 
-// updates checks that of a stored node is written what was heard or judged, and nothing else.
+// updates checks that of a stored node is written what was heard, judged or altered, and nothing else.
 func updates(t *testing.T, o *owner, f filler, n node.Node) {
 	t.Helper()
 	opposite := f
@@ -112,13 +112,20 @@ func updates(t *testing.T, o *owner, f filler, n node.Node) {
 		diff(t, what, nodes, []node.Node{want})
 	}
 	read("heard", n)
-	judged := filled[node.Node](t, opposite)
+	judged := filled[node.Judged](t, opposite)
 	judged.ID = n.ID
-	want := judged
+	n.State, n.Reason, n.Evidence, n.Told, n.Since, n.Incident = judged.State, judged.Reason, judged.Evidence, judged.Told, judged.Since, judged.Incident
+	o.commit(t, node.Changes{Judged: []node.Judged{judged, {ID: "absent"}}})
+	read("judged", n)
+	more := opposite
+	more.text = func(field string) string { return "more of " + f.text(field) }
+	altered := filled[node.Node](t, more)
+	altered.ID = n.ID
+	want := altered
 	want.AgentVersion, want.OS, want.Arch, want.Metrics, want.Workload = n.AgentVersion, n.OS, n.Arch, n.Metrics, n.Workload
-	judged.AgentVersion, judged.OS, judged.Arch, judged.Metrics, judged.Workload = "", "", "", "", ""
-	o.commit(t, node.Changes{Judged: []node.Node{judged, {ID: "absent"}}})
-	read("judged", want)
+	altered.AgentVersion, altered.OS, altered.Arch, altered.Metrics, altered.Workload = "", "", "", "", ""
+	o.commit(t, node.Changes{Altered: []node.Node{altered, {ID: "absent"}}})
+	read("altered", want)
 }
 
 func eventFields(t *testing.T, d *database) {
@@ -208,11 +215,12 @@ func unstorable(t *testing.T, d *database) {
 	diff(t, "nodes, read", all, []node.Node{wantNode})
 	heard := filled[node.Heard](t, f)
 	wantNode.Heard, wantNode.HeardW, wantNode.Seq = heard.Heard, heard.HeardW, heard.Seq
-	wantNode.Name = "judged"
-	judged := n
-	judged.Name, judged.Heard, judged.HeardW, judged.Seq = wantNode.Name, heard.Heard, heard.HeardW, heard.Seq
+	wantNode.Name = "altered"
+	altered := n
+	altered.Name, altered.Heard, altered.HeardW, altered.Seq = wantNode.Name, heard.Heard, heard.HeardW, heard.Seq
 	o.commit(t, node.Changes{Heard: []node.Heard{heard}})
-	o.commit(t, node.Changes{Judged: []node.Node{judged}})
+	o.commit(t, node.Changes{Judged: []node.Judged{filled[node.Judged](t, f)}})
+	o.commit(t, node.Changes{Altered: []node.Node{altered}})
 	all, err = d.Nodes(t.Context(), nodestore.NodeQuery{})
 	must(t, err)
 	diff(t, "nodes, updated", all, []node.Node{wantNode})

@@ -64,6 +64,19 @@ func heardArrays(heard []node.Heard) []any {
 	}
 }
 
+// judgedArrays are the columns of standardsql.JudgedColumns.
+func judgedArrays(judged []node.Judged) []any {
+	return []any{
+		column(judged, func(j *node.Judged) string { return j.ID }),
+		column(judged, func(j *node.Judged) string { return string(j.State) }),
+		column(judged, func(j *node.Judged) string { return j.Reason }),
+		column(judged, func(j *node.Judged) string { return j.Evidence }),
+		column(judged, func(j *node.Judged) string { return string(j.Told) }),
+		column(judged, func(j *node.Judged) int64 { return int64(j.Since) }),
+		column(judged, func(j *node.Judged) int64 { return int64(j.Incident) }),
+	}
+}
+
 // eventArrays are the columns of standardsql.EventColumns.
 func eventArrays(events []node.Event) ([]any, error) {
 	refused := make([]string, len(events))

@@ -34,19 +34,22 @@ const (
 	keptTypes = `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
 		$9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[],
 		$16::text[], $17::bigint[], $18::text[]`
-	nodeTypes  = keptTypes + `, $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]`
-	heardTypes = `$1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]`
+	nodeTypes   = keptTypes + `, $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]`
+	heardTypes  = `$1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]`
+	judgedTypes = `$1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]`
 )
 
 var (
 	putNodes      = upsert("nodes", standardsql.NodeColumns, nodeTypes, "changed")
 	putHeard      = update("nodes", standardsql.HeardColumns, heardTypes, "changed")
-	putJudged     = update("nodes", standardsql.KeptColumns, keptTypes, "changed")
+	putJudged     = update("nodes", standardsql.JudgedColumns, judgedTypes, "changed")
+	putAltered    = update("nodes", standardsql.KeptColumns, keptTypes, "changed")
 	putTombstones = upsert("deleted_nodes", "id, at", `$1::text[], $2::bigint[]`)
 )
 
 // update writes some columns of rows that are there, given as one array for each column, and then one bigint for each
-// column that is the same in all rows. It costs three quarters of an upsert of all columns.
+// column that is the same in all rows. Each column costs: that of all kept ones takes three quarters of an upsert of a whole
+// node, that of a state half of that.
 func update(table, columns, arrays string, same ...string) string {
 	names := standardsql.Names(columns)
 	var sets []string
@@ -121,8 +124,11 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 	for heard := range slices.Chunk(c.Heard, chunk) {
 		b.Queue(putHeard, append(heardArrays(heard), int64(p.Seq))...)
 	}
-	for nodes := range slices.Chunk(c.Judged, chunk) {
-		b.Queue(putJudged, append(keptArrays(nodes), int64(p.Seq))...)
+	for judged := range slices.Chunk(c.Judged, chunk) {
+		b.Queue(putJudged, append(judgedArrays(judged), int64(p.Seq))...)
+	}
+	for nodes := range slices.Chunk(c.Altered, chunk) {
+		b.Queue(putAltered, append(keptArrays(nodes), int64(p.Seq))...)
 	}
 	queueTombstones(b, l.Partition, c.Deleted)
 	for events := range slices.Chunk(c.Events, chunk) {

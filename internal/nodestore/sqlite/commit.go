@@ -22,6 +22,7 @@ const (
 	putNode
 	putHeard
 	putJudged
+	putAltered
 	putTombstone
 	removeTombstone
 	putEvent
@@ -37,7 +38,8 @@ var texts = [statementCount]string{
 	removeNode:      `DELETE FROM nodes WHERE id = ? AND partition = ?`,
 	putNode:         putNodeText(),
 	putHeard:        updateText(standardsql.HeardColumns),
-	putJudged:       updateText(standardsql.KeptColumns),
+	putJudged:       updateText(standardsql.JudgedColumns),
+	putAltered:      updateText(standardsql.KeptColumns),
 	putTombstone:    `INSERT INTO deleted_nodes (id, partition, at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
 	removeTombstone: `DELETE FROM deleted_nodes WHERE id = ? AND partition = ?`,
 	putEvent:        strings.ReplaceAll(standardsql.InsertEvent, "{now}", "$22"),
@@ -135,7 +137,10 @@ func (w *commit) write(c node.Changes) {
 		w.exec(putHeard, append(standardsql.HeardValues(&c.Heard[i]), int64(c.Clock.Position.Seq))...)
 	}
 	for i := range c.Judged {
-		w.exec(putJudged, append(standardsql.KeptValues(&c.Judged[i]), int64(c.Clock.Position.Seq))...)
+		w.exec(putJudged, append(standardsql.JudgedValues(&c.Judged[i]), int64(c.Clock.Position.Seq))...)
+	}
+	for i := range c.Altered {
+		w.exec(putAltered, append(standardsql.KeptValues(&c.Altered[i]), int64(c.Clock.Position.Seq))...)
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Deleted)) {
 		if at := c.Deleted[id]; at != 0 {

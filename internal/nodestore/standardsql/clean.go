@@ -31,11 +31,17 @@ func CleanArgs(args []any) []any {
 // CleanChanges returns the changes as they can be stored, with the nodes by id. It leaves c as it is. Of two nodes
 // whose ids are the same once cleaned, the later one is kept.
 func CleanChanges(c node.Changes) node.Changes {
-	c.Nodes, c.Judged = cleanNodes(c.Nodes), cleanNodes(c.Judged)
+	c.Nodes, c.Altered = cleanNodes(c.Nodes), cleanNodes(c.Altered)
 	c.Heard = slices.Clone(c.Heard)
 	for i := range c.Heard {
 		h := &c.Heard[i]
 		h.ID, h.Metrics, h.Workload = Clean(h.ID), Clean(h.Metrics), Clean(h.Workload)
+	}
+	c.Judged = slices.Clone(c.Judged)
+	for i := range c.Judged {
+		j := &c.Judged[i]
+		j.ID, j.Reason, j.Evidence = Clean(j.ID), Clean(j.Reason), Clean(j.Evidence)
+		j.State, j.Told = node.State(Clean(string(j.State))), node.State(Clean(string(j.Told)))
 	}
 	c.Events = slices.Clone(c.Events)
 	for i := range c.Events {

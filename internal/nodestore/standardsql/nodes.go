@@ -22,6 +22,9 @@ const NodeColumns = KeptColumns + `, agent_version, os, arch, metrics, workload`
 // HeardColumns are those that every heartbeat changes, after the key, in the order of HeardValues.
 const HeardColumns = `id, heard, heard_w, seq, metrics, workload`
 
+// JudgedColumns are those that a change of state changes, after the key, in the order of JudgedValues.
+const JudgedColumns = `id, state, reason, evidence, told, since, incident`
+
 // Names are the columns of a list, the key first.
 func Names(columns string) []string {
 	names := strings.Split(columns, ",")
@@ -48,6 +51,11 @@ func NodeValues(n *node.Node) []any {
 // HeardValues are the values of HeardColumns.
 func HeardValues(h *node.Heard) []any {
 	return []any{h.ID, int64(h.Heard), int64(h.HeardW), h.Seq, h.Metrics, h.Workload}
+}
+
+// JudgedValues are the values of JudgedColumns.
+func JudgedValues(j *node.Judged) []any {
+	return []any{j.ID, string(j.State), j.Reason, j.Evidence, string(j.Told), int64(j.Since), int64(j.Incident)}
 }
 
 // keptPlaces are where KeptColumns are scanned to.
