@@ -81,11 +81,15 @@ func upsert(table, columns, arrays string, same ...string) string {
 		ON CONFLICT (id) DO UPDATE SET %s`, table, into, values, arrays, strings.Join(sets, ", "))
 }
 
-const putEvents = `INSERT INTO events (` + standardsql.EventColumns + `, found) SELECT u.*, ` + now + ` FROM unnest(
+// putEvents fails when one of the events is stored already, which is rare: to look for each first costs a third more. putNew
+// leaves those out.
+const (
+	putEvents = `INSERT INTO events (` + standardsql.EventColumns + `, found) SELECT u.*, ` + now + ` FROM unnest(
 	$1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
 	$10::text[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::bigint[], $16::bigint[], $17::boolean[],
-	$18::bigint[], $19::text[], $20::text[], $21::text[]) u
-	ON CONFLICT (id) DO NOTHING`
+	$18::bigint[], $19::text[], $20::text[], $21::text[]) u`
+	putNew = putEvents + ` ON CONFLICT (id) DO NOTHING`
+)
 
 const putAnnotations = `INSERT INTO annotations (` + standardsql.AnnotationColumns + `, found)
 	SELECT u.*, ` + now + ` FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[],
@@ -94,13 +98,10 @@ const putAnnotations = `INSERT INTO annotations (` + standardsql.AnnotationColum
 // Commit implements nodestore.Writer. It is one round trip: the statements are one pipeline, hence one transaction.
 func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Position, c node.Changes) error {
 	p := c.Clock.Position
-	batch, err := pipeline(l, from, standardsql.CleanChanges(c))
-	if err == nil {
-		err = domain(ctx, s.send(ctx, batch))
-		engine{s.pool}.leaveReadOnly(err)
-		if lockTimedOut(err) { // rows of nodes, by an owner that froze within a commit
-			err = errors.Join(err, s.endFrozen(ctx, l.Partition, l.Term))
-		}
+	c = standardsql.CleanChanges(c)
+	err := s.commit(ctx, l, from, c, putEvents)
+	if coded(err, uniqueViolation) {
+		err = s.commit(ctx, l, from, c, putNew)
 	}
 	if err != nil {
 		return fmt.Errorf("commit at %d:%d: %w", p.Epoch, p.Seq, err)
@@ -108,7 +109,21 @@ func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Positio
 	return nil
 }
 
-func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch, error) {
+func (s *store) commit(ctx context.Context, l nodestore.Lease, from node.Position, c node.Changes, put string) error {
+	batch, err := pipeline(l, from, c, put)
+	if err != nil {
+		return err
+	}
+	err = domain(ctx, s.send(ctx, batch))
+	engine{s.pool}.leaveReadOnly(err)
+	if lockTimedOut(err) { // rows of nodes, by an owner that froze within a commit
+		err = errors.Join(err, s.endFrozen(ctx, l.Partition, l.Term))
+	}
+	return err
+}
+
+// pipeline is all of a commit; put is how its events are stored.
+func pipeline(l nodestore.Lease, from node.Position, c node.Changes, put string) (*pgx.Batch, error) {
 	clock, err := standardsql.EncodeClock(c.Clock)
 	if err != nil {
 		return nil, err
@@ -136,7 +151,7 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes) (*pgx.Batch
 		if err != nil {
 			return nil, err
 		}
-		b.Queue(putEvents, arrays...)
+		b.Queue(put, arrays...)
 	}
 	for annotations := range slices.Chunk(c.Annotations, chunk) {
 		b.Queue(putAnnotations, annotationArrays(annotations, l.Partition)...)

@@ -19,6 +19,7 @@ const (
 	divisionByZero   = "22012"
 	lockNotAvailable = "55P03"
 	readOnly         = "25006"
+	uniqueViolation  = "23505"
 )
 
 // domain makes an error of the driver one of nodestore. It is given nothing but errors of the driver.
@@ -111,7 +112,10 @@ func plain(err error) error {
 	return err
 }
 
-func lockTimedOut(err error) bool {
+// coded reports whether the server answered with the code.
+func coded(err error, code string) bool {
 	var said *pgconn.PgError
-	return errors.As(err, &said) && said.Code == lockNotAvailable
+	return errors.As(err, &said) && said.Code == code
 }
+
+func lockTimedOut(err error) bool { return coded(err, lockNotAvailable) }
