@@ -23,7 +23,8 @@ func measureGrowth(ctx context.Context, b *bench) error {
 
 func (b *bench) grow(ctx context.Context, nodes int) (err error) {
 	rate := float64(min(5000, nodes/2)) // a node may not report more often than once a second
-	p, stop, err := b.startPipeline(ctx)
+	// Joining takes minutes: the first are not to be lost before they report again.
+	p, stop, err := b.startPipeline(ctx, "DOWN_THRESHOLD_SEC=1800")
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (p *pipeline) folded(ctx context.Context) error {
 }
 
 // fill makes the nodes and waits until they are stored, and the first sample of each, which would come only once in ten
-// minutes.
+// minutes, and until people were told that they joined.
 func (p *pipeline) fill(ctx context.Context, nodes int) error {
 	_, err := p.post(ctx, load.Options{Addr: address(p.IngestURL), Nodes: nodes, Count: nodes, Duration: time.Hour})
 	if err != nil {
@@ -111,7 +111,15 @@ func (p *pipeline) fill(ctx context.Context, nodes int) error {
 		}
 		same++
 	}
-	return ctx.Err()
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+		waiting, _, err := p.waiting(ctx)
+		if err != nil || waiting == 0 {
+			return errors.Join(err, ctx.Err())
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d alerts are not told", waiting)
+		}
+	}
 }
 
 // settle does what is left to do of what was written before: within the next minute Postgres would clean up, and Linux

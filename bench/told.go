@@ -50,20 +50,28 @@ func named(ctx context.Context, t *telegramtest.Server, node int, since time.Tim
 // quiet waits until the notifier has told that the nodes joined, and the pause after many alerts is over.
 func (p *pipeline) quiet(ctx context.Context) error {
 	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Second) {
-		var waiting int
-		var last int64
-		err := p.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM deliveries d LEFT JOIN notifications n ON n.id = d.notification
-			WHERE n.told_at IS NULL), coalesce((SELECT max(told_at) FROM notifications), 0)`).Scan(&waiting, &last)
+		waiting, last, err := p.waiting(ctx)
 		if err != nil {
-			return fmt.Errorf("read deliveries: %w", err)
+			return err
 		}
-		if waiting == 0 && last > 0 && time.Since(time.Unix(0, last)) > 61*time.Second {
+		if waiting == 0 && last.Unix() > 0 && time.Since(last) > 61*time.Second {
 			return nil
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d alerts are not told", waiting)
 		}
 	}
+}
+
+// waiting is how many alerts are not told yet, and when one was told last.
+func (p *pipeline) waiting(ctx context.Context) (alerts int, last time.Time, err error) {
+	var at int64
+	err = p.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM deliveries d LEFT JOIN notifications n ON n.id = d.notification
+		WHERE n.told_at IS NULL), coalesce((SELECT max(told_at) FROM notifications), 0)`).Scan(&alerts, &at)
+	if err != nil {
+		return 0, last, fmt.Errorf("read deliveries: %w", err)
+	}
+	return alerts, time.Unix(0, at), nil
 }
 
 // measureTold measures from a reported DOWN to Telegram's request, and then lets nearly all nodes be lost at one moment: after
