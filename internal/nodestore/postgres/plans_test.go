@@ -3,7 +3,6 @@ package postgres
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/nodestore/nodestoretest"
 	"github.com/gensyn-monitor/gensyn-monitor/internal/postgrestest"
@@ -38,39 +38,56 @@ func TestReadsCostWhatTheyShow(t *testing.T) {
 	}
 }
 
-// A chat that was told everything looks for more every two seconds: it reads no event for that.
-func TestLookingForNewsIsCheap(t *testing.T) {
+// What a chat's worker asks again and again reads no more than there is to tell, however much was told, and whatever happened.
+func TestTellingCostsWhatItTells(t *testing.T) {
 	s, _ := fleet(t)
-	lease, err := s.AcquireChat(t.Context(), "1", "me", time.Hour, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	skip := func(_ []nodestore.Silence, events []nodestore.Candidate) []nodestore.Choice {
-		return slices.Repeat([]nodestore.Choice{{Skip: true}}, len(events))
-	}
+	ctx := t.Context()
+	lease, err := s.AcquireChat(ctx, "1", "me", time.Hour, 1000*time.Hour)
+	must(t, err)
 	look := func() int {
-		n, err := s.Collect(t.Context(), lease, 10_000, nodestore.Chooser{Choose: skip})
-		if err != nil {
-			t.Fatal(err)
-		}
+		n, err := s.Collect(ctx, lease, 10_000, nodestore.Chooser{Choose: func(_ []nodestore.Silence, events []nodestore.Candidate) []nodestore.Choice {
+			return make([]nodestore.Choice, len(events)) // all of them are told
+		}})
+		must(t, err)
 		return n
 	}
-	for total := 0; ; {
-		n := look()
-		if total += n; n == 0 && total < fleetSize {
-			t.Fatalf("there are %d events", total)
-		}
-		if n == 0 {
-			break
-		}
+	told := 0
+	for look() > 0 {
+		alerts, err := s.Waiting(ctx, lease, 100_000)
+		must(t, err)
+		n, err := s.Freeze(ctx, lease, nodestore.Draft{Text: "all of it", Alerts: len(alerts), Last: alerts[len(alerts)-1].Event.ID})
+		must(t, err)
+		must(t, s.Told(ctx, lease, n.ID, 1))
+		told += len(alerts)
+	}
+	if told < fleetSize {
+		t.Fatalf("there are %d alerts", told)
 	}
 	analyze(t, s)
 	r := &nodestoretest.Recorder{Engine: s.Engine}
 	s.Engine = r
-	if n := look(); n != 0 {
-		t.Fatalf("%d more", n)
+	now := node.Stamp(time.Now().UnixNano())
+	for name, ask := range map[string]struct {
+		blocks int
+		do     func() error
+	}{
+		"looking for news": {10, func() error { look(); return nil }},
+		"what is frozen":   {10, func() error { _, err := s.Frozen(ctx, lease); return err }},
+		"what waits":       {10, func() error { _, err := s.Waiting(ctx, lease, 1000); return err }},
+		"what flaps":       {10, func() error { _, err := s.Held(ctx, lease, nodestore.Flapping, "", now, now, 100); return err }},
+		"the flow":         {20, func() error { _, err := s.Flow(ctx, 0); return err }},
+		"what was told":    {6 * told, func() error { _, err := s.Burdens(ctx, lease, time.Hour); return err }},
+	} {
+		must(t, ask.do())
+		wantCheap(t, s, name, r.Asked(), ask.blocks)
 	}
-	wantCheap(t, s, "looking for news", r.Asked(), 10)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 const fleetSize = 5000

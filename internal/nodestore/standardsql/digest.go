@@ -135,8 +135,9 @@ func (s Store) Burdens(ctx context.Context, l nodestore.ChatLease, within time.D
 		if err := chatLease(l).check(ctx, tx, ""); err != nil {
 			return err
 		}
-		return tx.each(ctx, `SELECT {now} - n.told_at, n.alerts, (SELECT count(*) FROM deliveries d JOIN events e ON e.id = d.event_id
-				WHERE d.notification = n.id AND e.kind IN ('changed', 'joined') AND e.to_state NOT IN ('up', ''))
+		// Each event is looked up by itself: Postgres would rather join all events there are, for each message once more.
+		return tx.each(ctx, `SELECT {now} - n.told_at, n.alerts, (SELECT count(*) FROM deliveries d WHERE d.notification = n.id
+				AND (SELECT e.kind IN ('changed', 'joined') AND e.to_state NOT IN ('up', '') FROM events e WHERE e.id = d.event_id))
 			FROM notifications n WHERE n.chat = $1 AND n.told_at > {now} - $2 AND NOT n.given_up ORDER BY n.told_at`,
 			[]any{l.Chat, int64(within)},
 			func(scan func(...any) error) (bool, error) {
