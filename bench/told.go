@@ -63,11 +63,12 @@ func (p *pipeline) quiet(ctx context.Context) error {
 	}
 }
 
-// waiting is how many alerts are not told yet, and when one was told last.
+// waiting is how many alerts are not told yet, events that are yet to become some included, and when one was told last.
 func (p *pipeline) waiting(ctx context.Context) (alerts int, last time.Time, err error) {
 	var at int64
 	err = p.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM deliveries d LEFT JOIN notifications n ON n.id = d.notification
-		WHERE n.told_at IS NULL), coalesce((SELECT max(told_at) FROM notifications), 0)`).Scan(&alerts, &at)
+		WHERE n.told_at IS NULL) + (SELECT count(*) FROM events e JOIN cursors c ON c.partition = e.partition
+			AND (e.epoch, e.seq, e.ordinal) > (c.epoch, c.seq, c.ordinal)), coalesce((SELECT max(told_at) FROM notifications), 0)`).Scan(&alerts, &at)
 	if err != nil {
 		return 0, last, fmt.Errorf("read deliveries: %w", err)
 	}

@@ -116,7 +116,7 @@ func (s *store) commit(ctx context.Context, l nodestore.Lease, from node.Positio
 	}
 	err = domain(ctx, s.send(ctx, batch))
 	engine{s.pool}.leaveReadOnly(err)
-	if lockTimedOut(err) { // rows of nodes, by an owner that froze within a commit
+	if lockTimedOut(err) { // rows of events or nodes, by an owner that froze within a commit
 		err = errors.Join(err, s.endFrozen(ctx, l.Partition, l.Term))
 	}
 	return err
@@ -130,6 +130,14 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes, put string)
 	}
 	b, p := &pgx.Batch{}, c.Clock.Position
 	b.Queue(glance, l.Partition, l.Term, from.Epoch, int64(from.Seq))
+	// First, so that one that is stored already has cost little.
+	for events := range slices.Chunk(c.Events, chunk) {
+		arrays, err := eventArrays(events)
+		if err != nil {
+			return nil, err
+		}
+		b.Queue(put, arrays...)
+	}
 	for ids := range slices.Chunk(c.Removed, chunk) {
 		b.Queue(`DELETE FROM nodes WHERE id = ANY ($1::text[]) AND partition = $2`, ids, l.Partition)
 	}
@@ -146,13 +154,6 @@ func pipeline(l nodestore.Lease, from node.Position, c node.Changes, put string)
 		b.Queue(putAltered, append(keptArrays(nodes), int64(p.Seq))...)
 	}
 	queueTombstones(b, l.Partition, c.Deleted)
-	for events := range slices.Chunk(c.Events, chunk) {
-		arrays, err := eventArrays(events)
-		if err != nil {
-			return nil, err
-		}
-		b.Queue(put, arrays...)
-	}
 	for annotations := range slices.Chunk(c.Annotations, chunk) {
 		b.Queue(putAnnotations, annotationArrays(annotations, l.Partition)...)
 	}

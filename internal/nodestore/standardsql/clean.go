@@ -29,7 +29,7 @@ func CleanArgs(args []any) []any {
 }
 
 // CleanChanges returns the changes as they can be stored, with the nodes by id. It leaves c as it is. Of two nodes
-// whose ids are the same once cleaned, the later one is kept.
+// whose ids are the same once cleaned, the later one is kept; of two that were heard or judged, either may be.
 func CleanChanges(c node.Changes) node.Changes {
 	c.Nodes, c.Altered = cleanNodes(c.Nodes), cleanNodes(c.Altered)
 	c.Heard = slices.Clone(c.Heard)
