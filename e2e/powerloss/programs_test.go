@@ -59,7 +59,7 @@ func TestPrograms(t *testing.T) {
 	c := start(t, dir, address(t), telegram)
 	h.ready = h.machine.Position()
 	h.send(t, c.IngestURL)
-	h.awaitTold(t)
+	h.awaitTold(t, c.IngestURL)
 	off(c)
 	unmounted(t, h.database)
 	unmounted(t, h.stream)

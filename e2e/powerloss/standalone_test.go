@@ -51,7 +51,7 @@ func TestStandalone(t *testing.T) {
 	p := standalone(t, dir, data, addr, telegram)
 	ready := w.machine.Position()
 	w.send(t, "http://"+addr)
-	w.awaitTold(t)
+	w.awaitTold(t, "http://"+addr)
 	p.Kill()
 	unmounted(t, disk)
 	chance, n := luck(t), rounds(t, 1)
