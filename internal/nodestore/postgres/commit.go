@@ -95,7 +95,8 @@ const putAnnotations = `INSERT INTO annotations (` + standardsql.AnnotationColum
 	SELECT u.*, ` + now + ` FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::text[], $5::text[], $6::text[],
 	$7::bigint[]) u ON CONFLICT (node_id, at, status) DO NOTHING`
 
-// Commit implements nodestore.Writer. It is one round trip: the statements are one pipeline, hence one transaction.
+// Commit implements nodestore.Writer. It is one round trip: the statements are one pipeline, hence one transaction. Where an
+// event is stored already, it is another one.
 func (s *store) Commit(ctx context.Context, l nodestore.Lease, from node.Position, c node.Changes) error {
 	p := c.Clock.Position
 	c = standardsql.CleanChanges(c)

@@ -100,9 +100,8 @@ func fleet(t *testing.T) (s *store, ids []string) {
 
 func analyze(t *testing.T, s *store) {
 	t.Helper()
-	if _, err := s.pool.Exec(t.Context(), "VACUUM ANALYZE"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.pool.Exec(t.Context(), "VACUUM ANALYZE")
+	must(t, err)
 }
 
 // wantCheap checks that queries read neither nodes nor events through, and no more than so many blocks: with a plan for what
@@ -143,7 +142,7 @@ func explain(t *testing.T, s *store, ask nodestoretest.Ask, mode string) string 
 	}
 	do("SET plan_cache_mode = " + mode)
 	do("PREPARE asked AS " + ask.Query)
-	defer do("DEALLOCATE asked")
+	defer do("DEALLOCATE asked; RESET plan_cache_mode")
 	execute := "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) EXECUTE asked"
 	if n := len(ask.Args); n > 0 {
 		marks := make([]string, n)
