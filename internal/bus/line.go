@@ -29,11 +29,41 @@ const (
 	writeLimit = 2 * time.Second
 )
 
+// errLost ends the wait for an acknowledgement: it would have come over a connection that is gone.
+var errLost = errors.New("the connection was lost")
+
 // line holds the socket of a connection, to cut it. The client library would go on using it for six seconds more.
 type line struct {
 	dialer net.Dialer
 	mu     sync.Mutex
 	conn   net.Conn
+	life   context.Context // of the connection in use; it ends when that is lost
+	end    context.CancelFunc
+}
+
+func newLine(dialer net.Dialer) *line {
+	l := &line{dialer: dialer}
+	l.life, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+// lost ends whatever waits for an answer over the connection that was in use.
+func (l *line) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end()
+	l.life, l.end = context.WithCancel(context.Background())
+}
+
+// bind is the context, ended with errLost as its cause when the connection in use is lost. The library itself would let
+// a request wait for its deadline.
+func (l *line) bind(ctx context.Context) (context.Context, func()) {
+	l.mu.Lock()
+	life := l.life
+	l.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	unbind := context.AfterFunc(life, func() { cancel(errLost) })
+	return ctx, func() { unbind(); cancel(nil) }
 }
 
 // Dial implements nats.CustomDialer.
@@ -65,10 +95,14 @@ func (l *line) cut() {
 // publish stores one message, and says after an error why it may not be stored.
 func (b *Bus) publish(ctx context.Context, stream, subject string, data []byte, o ...jetstream.PublishOpt) (uint64, error) {
 	begun := time.Now()
+	ctx, unbind := b.line.bind(ctx)
+	defer unbind()
 	ack, err := b.js.PublishMsg(ctx, message(ctx, subject, data), append(o, jetstream.WithRetryAttempts(0))...)
 	switch {
 	case err == nil:
 		return ack.Sequence, nil
+	case errors.Is(context.Cause(ctx), errLost):
+		return 0, fmt.Errorf("%w: %w", ErrUnavailable, errLost)
 	case errors.Is(err, context.DeadlineExceeded) && time.Since(begun) >= silent:
 		return 0, b.explain(stream)
 	}

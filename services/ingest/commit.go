@@ -19,6 +19,9 @@ const (
 	maxWaiting = 20_000
 	// maxWait is how long a request waits for its acknowledgement.
 	maxWait = 2 * time.Second
+	// leastLeft is what a request must still wait when its message is begun. With less it would often be given up while
+	// the message is on its way: stored, and yet answered 503.
+	leastLeft = 200 * time.Millisecond
 	// keptBytes is the room for one encoded heartbeat that is kept for the next one.
 	keptBytes = 4 << 10
 )
@@ -247,7 +250,7 @@ func (c *committer) seal() (batch []*submission, limit time.Duration) {
 	now := c.now()
 	taken, size := 0, 0
 	for _, s := range c.queue {
-		if !s.until.After(now) { // its timer is late
+		if s.until.Sub(now) < leastLeft {
 			c.end(s, errTooLate)
 			taken++
 			continue

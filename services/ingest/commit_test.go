@@ -365,21 +365,26 @@ func TestCommitNeverPublishesWhatWasGivenUp(t *testing.T) {
 	})
 }
 
-// TestCommitLateTimer: a submission that is due is not published, also where its timer has not fired yet.
+// TestCommitLateTimer: a submission that is due, or nearly, is not published, also where its timer has not fired yet.
 func TestCommitLateTimer(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	c := &committer{now: func() time.Time { return now }, busy: true, waiting: 3}
+	c := &committer{now: func() time.Time { return now }, busy: true, waiting: 4}
 	wait := func(data string, until time.Duration) *submission {
 		return &submission{data: []byte(data), until: now.Add(until), done: make(chan error, 1)}
 	}
-	late := wait("late", 0)
-	c.queue = []*submission{late, wait("first", time.Second), wait("second", 2*time.Second)}
+	late, nearly := wait("late", 0), wait("nearly", leastLeft-1)
+	c.queue = []*submission{late, nearly, wait("first", leastLeft), wait("second", 2*time.Second)}
 	batch, limit := c.seal()
 	if len(batch) != 2 || string(batch[0].data) != "first" || string(batch[1].data) != "second" || limit != 2*time.Second {
 		t.Errorf("%d submissions, %v", len(batch), limit)
 	}
-	if err := <-late.done; !errors.Is(err, errTooLate) || c.waiting != 2 {
-		t.Errorf("got %v, %d waiting", err, c.waiting)
+	for _, s := range []*submission{late, nearly} {
+		if err := <-s.done; !errors.Is(err, errTooLate) {
+			t.Errorf("%s: got %v", s.data, err)
+		}
+	}
+	if c.waiting != 2 {
+		t.Errorf("%d waiting", c.waiting)
 	}
 	if batch, _ := c.seal(); batch != nil || c.busy || len(c.queue) != 0 {
 		t.Errorf("%d submissions of an empty queue, busy %v", len(batch), c.busy)
