@@ -171,6 +171,8 @@ func (f *fakeStore) Transitions(_ context.Context, ids []string, _ node.Stamp) (
 }
 
 func (f *fakeStore) BlindSpans(context.Context, node.Stamp) ([]node.Span, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.spans, f.err
 }
 
@@ -191,6 +193,8 @@ func (f *fakeStore) Incidents(_ context.Context, q nodestore.IncidentQuery) (out
 }
 
 func (f *fakeStore) Samples(_ context.Context, id string, since node.Stamp) (out []nodestore.Sample, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, s := range f.samples {
 		if s.NodeID == id && s.At >= since {
 			out = append(out, s)
@@ -200,6 +204,8 @@ func (f *fakeStore) Samples(_ context.Context, id string, since node.Stamp) (out
 }
 
 func (f *fakeStore) Annotations(_ context.Context, id string, _ int) (out []node.Annotation, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, a := range f.annotations {
 		if a.NodeID == id {
 			out = append(out, a)
@@ -220,6 +226,8 @@ func (f *fakeStore) Status(context.Context, int) (nodestore.Status, error) {
 }
 
 func (f *fakeStore) Tellings(context.Context, string, int) ([]nodestore.ToldAlert, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.tellings, f.err
 }
 
