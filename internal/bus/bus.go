@@ -45,7 +45,7 @@ type Options struct {
 
 // Connect returns at once: a server that is away now is connected to as soon as it is there.
 func Connect(o Options) (*Bus, error) {
-	wire := newLine(net.Dialer{Timeout: 2 * time.Second})
+	wire := &line{dialer: net.Dialer{Timeout: 2 * time.Second}, inner: o.InProcess}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.RetryOnFailedConnect(true),
@@ -67,10 +67,12 @@ func Connect(o Options) (*Bus, error) {
 		opts = append(opts, nats.UserCredentials(o.CredsFile))
 	}
 	if o.InProcess != nil {
-		opts = append(opts, nats.InProcessServer(o.InProcess))
+		opts = append(opts, nats.InProcessServer(wire))
 	}
 	closing := new(atomic.Bool)
-	opts = append(opts, connectionNews(wire, closing, o.OnChange)...)
+	if o.OnChange != nil {
+		opts = append(opts, connectionNews(closing, o.OnChange)...)
+	}
 	if o.InProcess == nil {
 		if err := CheckURL(o.URL); err != nil {
 			return nil, err
@@ -120,18 +122,13 @@ func userOf(list string) string {
 	return u.User.Username()
 }
 
-// connectionNews says when the connection comes and goes, but not that it was closed here. Without anybody to tell, the
-// line still learns that it is gone.
-func connectionNews(wire *line, closing *atomic.Bool, onChange func(error)) []nats.Option {
-	if onChange == nil {
-		onChange = func(error) {}
-	}
+// connectionNews says when the connection comes and goes, but not that it was closed here.
+func connectionNews(closing *atomic.Bool, onChange func(error)) []nats.Option {
 	up := func(*nats.Conn) { onChange(nil) }
 	return []nats.Option{
 		nats.ConnectHandler(up),
 		nats.ReconnectHandler(up),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			wire.lost()
 			if closing.Load() {
 				return
 			}

@@ -1,7 +1,6 @@
 package bus_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -195,43 +194,6 @@ func TestServerRestart(t *testing.T) {
 	again, err := b.Info(t.Context(), 0)
 	if err != nil || !again.Created.Equal(created.Created) {
 		t.Errorf("info %+v, %v: a restart must not make it another stream (%v)", again, err, created.Created)
-	}
-}
-
-// A message that is on its way when the server dies is not waited for: behind it others would wait, be told that they may
-// not be stored, and then be stored by the server that is back.
-func TestNoAnswerIsAwaitedOfALostConnection(t *testing.T) {
-	s, b := start(t)
-	subject := contract.HeartbeatSubject(99) // of no stream
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	arrived := make(chan *nats.Msg, 1)
-	if _, err := nc.ChanSubscribe(subject, arrived); err != nil { // hears it and does not answer
-		t.Fatal(err)
-	}
-	if err := nc.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	result := make(chan error, 1)
-	for range 2 { // of each connection, not only of the first
-		go func() {
-			_, err := b.Publish(ctx, subject, []byte("on its way"))
-			result <- err
-		}()
-		<-arrived
-		s.Restart()
-		if err := <-result; !errors.Is(err, bus.ErrUnavailable) || ctx.Err() != nil {
-			t.Fatalf("on its way when the server ended: %v, %v", err, ctx.Err())
-		}
-		for b.Ready(ctx) != nil || nc.Status() != nats.CONNECTED || nc.Flush() != nil {
-			time.Sleep(10 * time.Millisecond)
-		}
-		publish(t, b, "of the next connection")
 	}
 }
 

@@ -32,95 +32,113 @@ const (
 // errLost ends the wait for an acknowledgement: it would have come over a connection that is gone.
 var errLost = errors.New("the connection was lost")
 
-// line holds the socket of a connection, to cut it. The client library would go on using it for six seconds more.
+// line knows the socket of a connection: to cut it, for the client library would go on using it for six seconds more, and
+// to learn when it is gone, for the library would let a request wait for its deadline.
 type line struct {
 	dialer net.Dialer
+	inner  nats.InProcessConnProvider // nil: dial
 	mu     sync.Mutex
-	conn   net.Conn
-	life   context.Context // of the connection in use; it ends when that is lost
-	end    context.CancelFunc
+	latest *socket // nil before the first
 }
 
-func newLine(dialer net.Dialer) *line {
-	l := &line{dialer: dialer}
-	l.life, l.end = context.WithCancel(context.Background())
-	return l
+// socket is one connection to a server.
+type socket struct {
+	net.Conn
+	life context.Context // ends with it
+	end  context.CancelFunc
 }
 
-// lost ends whatever waits for an answer over the connection that was in use.
-func (l *line) lost() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.end()
-	l.life, l.end = context.WithCancel(context.Background())
-}
-
-// bind is the context, ended with errLost as its cause when the connection in use is lost. The library itself would let
-// a request wait for its deadline.
-func (l *line) bind(ctx context.Context) (context.Context, func()) {
-	l.mu.Lock()
-	life := l.life
-	l.mu.Unlock()
-	ctx, cancel := context.WithCancelCause(ctx)
-	unbind := context.AfterFunc(life, func() { cancel(errLost) })
-	return ctx, func() { unbind(); cancel(nil) }
+// Close implements net.Conn. The library calls it as soon as it learns that the connection is lost.
+func (s *socket) Close() error {
+	s.end()
+	return s.Conn.Close() //nolint:wrapcheck // in between, nothing is to be said
 }
 
 // Dial implements nats.CustomDialer.
 func (l *line) Dial(network, address string) (net.Conn, error) {
 	conn, err := l.dialer.Dial(network, address)
+	return l.take(conn, err)
+}
+
+// InProcessConn implements nats.InProcessConnProvider.
+func (l *line) InProcessConn() (net.Conn, error) {
+	conn, err := l.inner.InProcessConn()
+	return l.take(conn, err)
+}
+
+func (l *line) take(conn net.Conn, err error) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &socket{Conn: conn}
+	s.life, s.end = context.WithCancel(context.Background())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn = conn
-	return conn, nil
+	l.latest = s
+	return s, nil
+}
+
+// socket is the one in use.
+func (l *line) socket() *socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest
+}
+
+// bind is the context, ended with errLost as its cause when the socket is gone. Of many at once, some may be held up by the
+// library while it connects anew.
+func (s *socket) bind(ctx context.Context) (bound context.Context, unbind func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.life, func() { cancel(errLost) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // cut closes the socket and throws away what it holds unsent. The library connects anew by itself.
-func (l *line) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.conn == nil {
-		return
-	}
-	if tcp, ok := l.conn.(*net.TCPConn); ok {
+func (s *socket) cut() {
+	if tcp, ok := s.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	_ = l.conn.Close()
-	l.conn = nil
+	_ = s.Close()
 }
 
 // publish stores one message, and says after an error why it may not be stored.
 func (b *Bus) publish(ctx context.Context, stream, subject string, data []byte, o ...jetstream.PublishOpt) (uint64, error) {
-	begun := time.Now()
-	ctx, unbind := b.line.bind(ctx)
+	// While it connects, the library lets a request wait, whatever its deadline, and sends it afterwards all the same.
+	if b.nc.Status() != nats.CONNECTED {
+		return 0, fmt.Errorf("%w: not connected", ErrUnavailable)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, unavailable(err)
+	}
+	begun, socket := time.Now(), b.line.socket()
+	bound, unbind := socket.bind(ctx)
 	defer unbind()
-	ack, err := b.js.PublishMsg(ctx, message(ctx, subject, data), append(o, jetstream.WithRetryAttempts(0))...)
+	ack, err := b.js.PublishMsg(bound, message(ctx, subject, data), append(o, jetstream.WithRetryAttempts(0))...)
 	switch {
 	case err == nil:
 		return ack.Sequence, nil
-	case errors.Is(context.Cause(ctx), errLost):
+	case errors.Is(context.Cause(bound), errLost):
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, errLost)
 	case errors.Is(err, context.DeadlineExceeded) && time.Since(begun) >= silent:
-		return 0, b.explain(stream)
+		return 0, b.explain(socket, stream)
 	}
 	return 0, unavailable(err)
 }
 
-// explain finds out why nothing was acknowledged. When the server does not answer that either, the connection is cut:
-// what a frozen server has not received yet must not be stored once it thaws, for it was answered 503.
-func (b *Bus) explain(stream string) error {
+// explain finds out why nothing was acknowledged. When the server does not answer that either, the socket is cut: what a
+// frozen server has not received yet must not be stored once it thaws, for it was answered 503.
+func (b *Bus) explain(asked *socket, stream string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), explainLimit)
 	defer cancel()
+	ctx, unbind := asked.bind(ctx)
+	defer unbind()
 	s, err := b.js.Stream(ctx, stream)
 	var api *jetstream.APIError
 	switch {
 	case errors.As(err, &api):
 		return unavailable(err)
 	case err != nil:
-		b.line.cut()
+		asked.cut()
 		return fmt.Errorf("%w: no answer", ErrUnavailable)
 	}
 	info := s.CachedInfo()
