@@ -103,7 +103,8 @@ func (s *socket) cut() {
 
 // publish stores one message, and says after an error why it may not be stored.
 func (b *Bus) publish(ctx context.Context, stream, subject string, data []byte, o ...jetstream.PublishOpt) (uint64, error) {
-	// While it connects, the library lets a request wait, whatever its deadline, and sends it afterwards all the same.
+	// While it connects, the library lets a request wait, whatever its deadline, and sends it afterwards all the same. Of
+	// each that it refuses it keeps a place for the answer, for good.
 	if b.nc.Status() != nats.CONNECTED {
 		return 0, fmt.Errorf("%w: not connected", ErrUnavailable)
 	}
