@@ -73,11 +73,21 @@ func FuzzEncode(f *testing.F) {
 func TestAHeartbeatCostsFewAllocations(t *testing.T) {
 	body := []byte(current)
 	var h contract.Heartbeat
-	if got := testing.AllocsPerRun(100, func() { h, _ = Decode(body, neighbour) }); got > 6 { // 3, and more where the race detector empties pools
-		t.Errorf("decoding allocates %v times", got)
+	if n := fewestAllocations(func() { h, _ = Decode(body, neighbour) }); n > 2 {
+		t.Errorf("decoding allocates %v times", n)
 	}
 	kept, _ := encode(nil, h)
-	if got := testing.AllocsPerRun(100, func() { kept, _ = encode(kept[:0], h) }); got > 0 {
-		t.Errorf("encoding allocates %v times", got)
+	if n := fewestAllocations(func() { kept, _ = encode(kept[:0], h) }); n > 0 {
+		t.Errorf("encoding allocates %v times", n)
 	}
+}
+
+// fewestAllocations is what one call allocates when the pools have what it asks for. A mean would be a game of dice: the race
+// detector throws away at random a quarter of what is put into a sync.Pool.
+func fewestAllocations(call func()) float64 {
+	fewest := testing.AllocsPerRun(1, call)
+	for range 200 {
+		fewest = min(fewest, testing.AllocsPerRun(1, call))
+	}
+	return fewest
 }
