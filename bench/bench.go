@@ -88,7 +88,12 @@ func Run(ctx context.Context, o Options, names ...string) ([]Figure, error) {
 		for b.round = range o.Runs {
 			b.part = p.name
 			b.say("%s, run %d of %d: %s", p.name, b.round+1, o.Runs, p.about)
-			if err := b.beside(func() error { return p.run(ctx, b) }); err != nil {
+			if err := b.beside(func() error {
+				if err := b.gauge(ctx); err != nil {
+					return err
+				}
+				return p.run(ctx, b)
+			}); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
 				b.say("%s is left out: %v", p.name, err)
 				b.figures = slices.DeleteFunc(b.figures, func(f Figure) bool { return f.Part == p.name })
@@ -123,6 +128,7 @@ type bench struct {
 	Options
 	part    string
 	round   int
+	bare    float64 // µs of the bare handler, see gauge
 	figures []Figure
 }
 

@@ -22,29 +22,47 @@ const (
 	publishes = "publish" // decodes, publishes one JetStream message for each request, and answers
 )
 
-// alone is the processor time of the bare handler under a load: a request that comes alone costs several times what one
-// of many does, whoever serves it.
-func (b *bench) alone(ctx context.Context, o load.Options) (time.Duration, error) {
+// gaugeSpan is long enough for the start of the handler not to show.
+const gaugeSpan = 5 * time.Second
+
+// alone is the processor time of the bare handler under a load, and of how many heartbeats: a request that comes alone
+// costs several times what one of many does, whoever serves it.
+func (b *bench) alone(ctx context.Context, o load.Options) (used time.Duration, heartbeats int, err error) {
 	h, addr, err := self(b.Dir, bare, "")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer h.Kill()
 	if err := h.Start(ctx); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	m := newMeter()
 	m.pids[bare] = h.PID()
 	if err := m.start(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	o.Addr = addr
-	if _, err := b.post(ctx, o); err != nil {
-		return 0, err
+	r, err := b.post(ctx, o)
+	if err != nil {
+		return 0, 0, err
 	}
-	_, used, err := m.read()
-	return used, err
+	_, used, err = m.read()
+	return used, r.Accepted, err
 }
+
+// gauge notes what the machine can do in this hour: the bare handler as fast as it answers.
+func (b *bench) gauge(ctx context.Context) error {
+	used, heartbeats, err := b.alone(ctx, load.Options{Nodes: fewer, Duration: gaugeSpan})
+	if err != nil {
+		return err
+	}
+	b.bare = micros(used, heartbeats)
+	b.atMost("the machine: processor time a heartbeat of a bare handler, as fast as it answers, just before", "µs", b.bare, 0)
+	return nil
+}
+
+// toBare compares what a heartbeat costs with the gauge.
+func (b *bench) toBare(name string, value float64) { b.atMost(name+", to the bare handler", "×", value/b.bare, 0) }
 
 // Serve plays a handler that does less than ingest, until ctx ends.
 func Serve(ctx context.Context, kind, addr, natsURL string) error {

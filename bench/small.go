@@ -89,7 +89,7 @@ func measureStandalone(ctx context.Context, b *bench) (err error) {
 	b.atMost("the same: in memory", "MB", float64(resident)/1e6, 100)
 	b.atMost("the same: in memory, at most, with the joining of all", "MB", float64(peak)/1e6, 0)
 	b.atMost("the same: latency, 99th percentile", "ms", millis(r.Latencies.Quantile(0.99)), 0)
-	if used, err = b.alone(ctx, load.Options{Nodes: few, Rate: few / 60.0, Duration: span}); err != nil {
+	if used, _, err = b.alone(ctx, load.Options{Nodes: few, Rate: few / 60.0, Duration: span}); err != nil {
 		return err
 	}
 	b.atMost("the same heartbeats to a bare chi handler that decodes and answers, alone", "%", 100*used.Seconds()/span.Seconds(), 0)
