@@ -295,6 +295,7 @@ func TestAFlappingNodeIsToldOnceAndSummedUp(t *testing.T) {
 		w.add(t, "", name(0), name(1))
 		sender := newScript(nil)
 		w.run(t, "a", sender, nil)
+		time.Sleep(flapLook / 2) // no change comes at the very moment of a look
 		flap := func(times int) {
 			for range times {
 				to := node.Down
