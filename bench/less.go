@@ -62,7 +62,9 @@ func (b *bench) gauge(ctx context.Context) error {
 }
 
 // toBare compares what a heartbeat costs with the gauge.
-func (b *bench) toBare(name string, value float64) { b.atMost(name+", to the bare handler", "×", value/b.bare, 0) }
+func (b *bench) toBare(name string, value float64) {
+	b.atMost(name+", to the bare handler", "×", value/b.bare, 0)
+}
 
 // Serve plays a handler that does less than ingest, until ctx ends.
 func Serve(ctx context.Context, kind, addr, natsURL string) error {

@@ -40,7 +40,7 @@ func TestOutputIsBounded(t *testing.T) {
 
 // TestNothingOutlivesItsTime: neither the program nor what it started.
 func TestNothingOutlivesItsTime(t *testing.T) {
-	const soon = 300 * time.Millisecond
+	const soon = time.Second
 	for name, try := range map[string]struct {
 		timeout, end time.Duration
 		want         error

@@ -222,16 +222,17 @@ func TestCommand(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the commands are those of a Unix shell")
 	}
-	check := func(line string) probe.Profile {
-		return genericOf(t, probe.Host{}, map[string]string{"COMMAND": line, "COMMAND_SEC": "1"})
+	checkFor := func(seconds, line string) probe.Profile {
+		return genericOf(t, probe.Host{}, map[string]string{"COMMAND": line, "COMMAND_SEC": seconds})
 	}
+	check := func(line string) probe.Profile { return checkFor("20", line) }
 	findings := is(t, check("echo fine"), "UP", "", "")
 	if findings[0].Saw != "it ended with 0: fine" {
 		t.Errorf("%+v", findings)
 	}
 	is(t, check("echo starting; echo 'peers: 0, api_key=abc' >&2; exit 3"), "DOWN", "command_failed", "the command ended with exit status 3: peers: 0, api_key=***")
 	is(t, check("no-such-command-here"), "DOWN", "command_failed", "not found")
-	is(t, check("sleep 60"), "DOWN", "command_timeout", "did not end within 1s")
+	is(t, checkFor("1", "sleep 60"), "DOWN", "command_timeout", "did not end within 1s")
 }
 
 // engine is a Docker engine that knows some containers.

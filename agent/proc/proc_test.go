@@ -173,13 +173,15 @@ func TestThisMachine(t *testing.T) {
 	}()
 	table := proc.Open("/proc", nil)
 	found := 0
-	if err := table.Scan(t.Context(), func(pid int, line []byte) bool {
-		if string(line) == "sleep 60.000001 " && pid == cmd.Process.Pid {
-			found = pid
+	for began := time.Now(); found == 0 && time.Since(began) < 10*time.Second; { // its command line may not be there yet
+		if err := table.Scan(t.Context(), func(pid int, line []byte) bool {
+			if string(line) == "sleep 60.000001 " && pid == cmd.Process.Pid {
+				found = pid
+			}
+			return found == 0
+		}); err != nil {
+			t.Fatal(err)
 		}
-		return found == 0
-	}); err != nil {
-		t.Fatal(err)
 	}
 	p, ok := table.Process(found)
 	for began := time.Now(); ok && p.RSS == 0 && time.Since(began) < 10*time.Second; { // it has only just begun

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// brisk is the threshold for faults that happen one at a time.
-	brisk = 5 * time.Second
+	// brisk is the threshold for faults that happen one at a time: a node is unheard for four seconds where an ingest freezes.
+	brisk = 6 * time.Second
 	// tenMinutes is ten minutes where the threshold is brisk and not 180 s.
 	tenMinutes = 10 * time.Minute / (180 * time.Second / brisk)
 	// many is how many nodes report while one fault happens.

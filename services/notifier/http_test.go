@@ -32,14 +32,14 @@ func TestMain(m *testing.M) {
 
 // quick is for tests on a real network, in real time.
 var quick = Timing{
-	Lease: time.Second, Poll: 20 * time.Millisecond, Send: 400 * time.Millisecond, RetryFirst: 10 * time.Millisecond,
+	Lease: time.Second, Poll: 20 * time.Millisecond, RetryFirst: 10 * time.Millisecond,
 	RetryMost: 50 * time.Millisecond, Refused: 30 * time.Millisecond, Gap: time.Millisecond, PerMinute: 10000,
 }
 
 // wired is a notifier on a fake Telegram that speaks the real protocol. It runs until stop, or the end of the test.
 func wired(t *testing.T, fake *telegramtest.Server, store nodestore.Deliveries, chats ...string) (stop func()) {
 	t.Helper()
-	return patient(t, 200*time.Millisecond, fake, store, chats...)
+	return patient(t, 20*time.Second, fake, store, chats...)
 }
 
 // patient is a wired notifier that waits for so long for an answer.
@@ -111,7 +111,11 @@ func TestEveryFailureOfTelegramLosesNothing(t *testing.T) {
 			fake, store := newFake(t), newMemory()
 			fake.Next("7", tt.answers...)
 			store.commit(downs(3)...)
-			wired(t, fake, store, "7")
+			patience := 20 * time.Second
+			if name == "hangs" {
+				patience = 2 * time.Second
+			}
+			patient(t, patience, fake, store, "7")
 			if err := fake.WaitForCalls(t.Context(), "7", 1); err != nil {
 				t.Fatal(err)
 			}
@@ -225,7 +229,7 @@ func TestChatsAndTopicsOverHTTP(t *testing.T) {
 // Chats never wait for one another: one that has blocked the bot and one that hangs delay no third, and hear of
 // everything once they are mended.
 func TestAChatThatFailsDelaysNoOther(t *testing.T) {
-	const alerts, limit = listLines, time.Second // no more than are named
+	const alerts, limit = listLines, 3 * time.Second // no more than are named
 	fake, store := newFake(t), newMemory()
 	fake.Always("1", telegramtest.Forbidden(telegramtest.BotBlocked))
 	fake.Always("2", telegramtest.Hang())

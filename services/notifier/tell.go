@@ -86,13 +86,19 @@ func (t *teller) recall(ctx context.Context) error {
 	return nil
 }
 
-// collect decides about new events. It stops when it takes long, so that the first of many is told soon, and reports
-// whether there may be more. goesOn says that it stopped so before.
+// collect decides about new events, and reports whether there may be more. goesOn says that it stopped so before.
 func (t *teller) collect(ctx context.Context, goesOn bool) (more bool, err error) {
-	began := t.o.Now()
-	if t.silences, err = t.o.Store.Silences(ctx, began); err != nil {
+	if more, err = t.decide(ctx, goesOn); err != nil {
 		return false, err
 	}
+	// Read afterwards: what is held by a silence that began meanwhile would be freed by who does not know of that.
+	t.silences, err = t.o.Store.Silences(ctx, t.o.Now())
+	return more, err
+}
+
+// decide stops when it takes long, so that the first of many is told soon.
+func (t *teller) decide(ctx context.Context, goesOn bool) (more bool, err error) {
+	began := t.o.Now()
 	chooser := nodestore.Chooser{Quiet: began.Add(-remembered), Choose: t.choose}
 	limit := collectFirst
 	if goesOn {

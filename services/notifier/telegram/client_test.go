@@ -31,7 +31,13 @@ func fakeAndClient(t *testing.T, log zerolog.Logger) (*telegramtest.Server, *tel
 
 func clientOf(t *testing.T, url string, token settings.Secret, log zerolog.Logger) *telegram.Client {
 	t.Helper()
-	c := telegram.New(telegram.Options{URL: url + "/", Token: token, Timeout: 300 * time.Millisecond, Log: log})
+	return impatient(t, time.Minute, url, token, log)
+}
+
+// impatient is for tests in which it matters how long an answer is waited for.
+func impatient(t *testing.T, timeout time.Duration, url string, token settings.Secret, log zerolog.Logger) *telegram.Client {
+	t.Helper()
+	c := telegram.New(telegram.Options{URL: url + "/", Token: token, Timeout: timeout, Log: log})
 	t.Cleanup(c.Close)
 	return c
 }
@@ -131,9 +137,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake, c := fakeAndClient(t, zerolog.Nop())
-			if name != "hangs" { // only there is the limit what is tested
-				c = telegram.New(telegram.Options{URL: fake.URL(), Token: telegramtest.Token, Timeout: time.Minute})
-				t.Cleanup(c.Close)
+			if name == "hangs" {
+				c = impatient(t, 2*time.Second, fake.URL(), telegramtest.Token, zerolog.Nop())
 			}
 			fake.Next("1", tt.answer)
 			_, err := c.Send(t.Context(), "1", "x", 0)
@@ -160,12 +165,13 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// nobody listens there.
+const nobody = "http://127.0.0.1:1"
+
 func TestNoErrorHoldsTheToken(t *testing.T) {
 	const token = "99:very-secret"
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
 	for name, url := range map[string]string{
-		"refused":         closed.URL,
+		"refused":         nobody,
 		"no such host":    "http://nothing.invalid",
 		"not an address":  "http://\x7f",
 		"unknown scheme":  "gopher://x",
@@ -198,9 +204,7 @@ func TestAnEchoOfTheTokenIsNotShown(t *testing.T) {
 }
 
 func TestARefusedConnectionMayBeTriedAgain(t *testing.T) {
-	closed := httptest.NewServer(http.NotFoundHandler())
-	closed.Close()
-	_, err := clientOf(t, closed.URL, "1:T", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
+	_, err := clientOf(t, nobody, "1:T", zerolog.Nop()).Send(t.Context(), "1", "x", 0)
 	var e *telegram.Error
 	if !errors.As(err, &e) || e.Permanent || !e.NotAccepted() || !strings.Contains(e.Words, "no way to Telegram") {
 		t.Errorf("%+v", err)

@@ -107,7 +107,8 @@ func TestUpdatesComeOnceTheyAreConfirmedByTheNextOffset(t *testing.T) {
 }
 
 func TestUpdatesAreWaitedFor(t *testing.T) {
-	fake, c := fakeAndClient(t, zerolog.Nop())
+	fake, _ := fakeAndClient(t, zerolog.Nop())
+	c := impatient(t, 300*time.Millisecond, fake.URL(), telegramtest.Token, zerolog.Nop())
 	got := make(chan []telegram.Update)
 	go func() {
 		updates, err := c.Updates(t.Context(), 0, 20*time.Second) // longer than the time-out of other calls

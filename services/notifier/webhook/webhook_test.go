@@ -6,7 +6,6 @@ import (
 	"flag"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -236,14 +235,14 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		"503 and a year":   {status(503, "Retry-After", "31536000"), "503", false, time.Hour},
 		"503 and nonsense": {status(503, "Retry-After", "soon"), "503", false, 0},
 		"500 and a time":   {status(500, "Retry-After", "90"), "500", false, 0},
-		"hangs":            {hang, "does not answer within 300ms", false, 0},
+		"hangs":            {hang, "does not answer within 2s", false, 0},
 		"drops":            {drop, "broke", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url, posts := receiver(t, tt.answer)
 			s := sender(t, url+"/token-in-the-path")
 			if name == "hangs" {
-				s = patient(t, url, 300*time.Millisecond)
+				s = patient(t, url, 2*time.Second)
 			}
 			err := send(t, s, `{"id":"a"}`)
 			if n := len(posts()); n != 1 {
@@ -277,20 +276,15 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 }
 
 func TestWhyItCannotBeReached(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free.Close()
 	untrusted := httptest.NewUnstartedServer(http.NotFoundHandler())
 	untrusted.Config.ErrorLog = log.New(io.Discard, "", 0)
 	untrusted.StartTLS()
 	t.Cleanup(untrusted.Close)
 	for url, want := range map[string]string{
-		"http://" + free.Addr().String(): "refuses connections",
-		"http://secret.invalid/x":        "cannot be resolved",
-		untrusted.URL:                    "not trusted",
-		"http://a b":                     "no valid address",
+		"http://127.0.0.1:1":      "refuses connections",
+		"http://secret.invalid/x": "cannot be resolved",
+		untrusted.URL:             "not trusted",
+		"http://a b":              "no valid address",
 	} {
 		err := send(t, sender(t, url), "{}")
 		var e *Error
