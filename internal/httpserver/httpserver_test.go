@@ -140,7 +140,7 @@ func TestAHungRequestDoesNotHoldTheStop(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	if took := time.Since(at); took > 4*time.Second {
+	if took := time.Since(at); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -234,7 +234,7 @@ func TestAnAnswerWithoutAnEndHearsOfTheStop(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	if body, took := <-answered, time.Since(before); body != "the end" || took > 2*time.Second {
+	if body, took := <-answered, time.Since(before); body != "the end" || took > 2500*time.Millisecond {
 		t.Errorf("answered %q, stopped after %v", body, took)
 	}
 }

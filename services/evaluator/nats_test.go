@@ -41,8 +41,8 @@ func TestNATSRestart(t *testing.T) {
 		await(t, func() bool { return problem(w.eval, "NATS") == nil })
 	}
 	w.wantNoLost()
-	if e, b := position(t, w.store).Epoch, w.count(node.Blind, ""); e != 1 || b != rounds {
-		t.Errorf("epoch %d, %d blind spans, want 1 and %d", e, b, rounds)
+	if e, b := position(t, w.store).Epoch, w.count(node.Blind, ""); e != 1 || b < rounds { // more, if this machine pauses besides
+		t.Errorf("epoch %d, %d blind spans, want 1 and at least %d", e, b, rounds)
 	}
 	for _, text := range []string{"NATS does not work", "NATS: works again"} {
 		if !w.log.has(text) {
@@ -87,8 +87,8 @@ func TestNATSStreamDeleted(t *testing.T) {
 	}
 	w.wantNoLost()
 	epochs, blind, joined := position(t, w.store).Epoch-1, w.count(node.Blind, ""), w.count(node.Joined, node.Up)
-	if epochs != rounds || blind != rounds || joined != 3 {
-		t.Errorf("%d new epochs, %d blind spans, %d joined, want %d, %d, 3", epochs, blind, joined, rounds, rounds)
+	if epochs != rounds || blind < rounds || joined != 3 {
+		t.Errorf("%d new epochs, %d blind spans, %d joined, want %d, at least %d, 3", epochs, blind, joined, rounds, rounds)
 	}
 	if n := w.figure("gensyn_evaluator_epochs_total"); n != rounds || !w.log.has("the stream is another one") {
 		t.Errorf("the metric counts %v epochs, and the log must say why", n)
@@ -219,8 +219,8 @@ func TestDiscardedWhileTheEvaluatorWasOff(t *testing.T) {
 	}
 	w.wantNoLost()
 	blind, told := w.blind()
-	if e := position(t, w.store).Epoch; e != rounds+1 || blind != rounds || told != rounds {
-		t.Errorf("epoch %d, %d blind spans, %d told, want %d, %d, %d", e, blind, told, rounds+1, rounds, rounds)
+	if e := position(t, w.store).Epoch; e != rounds+1 || blind < rounds || told < rounds {
+		t.Errorf("epoch %d, %d blind spans, %d told, want %d, at least %d and %d", e, blind, told, rounds+1, rounds, rounds)
 	}
 	reliability.Report(t, reliability.Row{
 		Group: "NATS", Fault: "the stream discards messages while no evaluator runs",

@@ -194,17 +194,20 @@ func (o *owner) follow(ctx context.Context, r Reader) error {
 			if !ok {
 				return cmpErr(r.Err(), errVerify)
 			}
-			idle = o.Now()
 			if err := o.take(ctx, m, r); err != nil {
 				return err
 			}
+			idle = o.Now()
 		case <-tick.C:
+			begun := o.Now()
 			o.listen()
 			o.configure(ctx)
 			if err := o.commitWhenDue(ctx); err != nil {
 				return err
 			}
-			if o.Now().Sub(idle) >= o.Pace.Verify {
+			now := o.Now()
+			idle = idle.Add(now.Sub(begun)) // messages may wait: a commit takes its time
+			if now.Sub(idle) >= o.Pace.Verify {
 				return errVerify
 			}
 		case <-ctx.Done():

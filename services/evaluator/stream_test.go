@@ -22,6 +22,8 @@ type memoryStream struct {
 	changed   chan struct{} // closed and replaced at every change
 	published [][]byte
 	exists    bool
+	asked     int // how many messages were asked for by their number
+	readers   int // how many were begun
 }
 
 func newMemoryStream() *memoryStream {
@@ -137,6 +139,7 @@ func (s *memoryStream) Info(context.Context, int) (bus.StreamInfo, error) {
 func (s *memoryStream) StampAt(_ context.Context, _ int, seq uint64) (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	for _, m := range s.messages {
 		if m.Seq == seq {
 			return m.Stamp, nil
@@ -160,6 +163,7 @@ func (s *memoryStream) Announce(context.Context, int, string, []byte) error { re
 func (s *memoryStream) Consume(ctx context.Context, _ int, start bus.Start) (evaluator.Reader, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.readers++
 	r := &memoryReader{stream: s, created: s.created, start: start, out: make(chan bus.Message), stop: make(chan struct{})}
 	go r.run(ctx)
 	return r, nil

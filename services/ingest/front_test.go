@@ -79,7 +79,7 @@ func TestAStrangersBodyIsNotTheNextRequest(t *testing.T) {
 // another, though the room they are read into is used again.
 func TestConnectionsAreKept(t *testing.T) {
 	eachServer(t, func(t *testing.T, serve func(*testing.T, Options) (*Service, endpoint)) {
-		const conns, each = 8, 200
+		const conns, each = fullShare, 100 // with fewer nobody would be in a hurry, and answers would wait for others
 		b := newFakeBus()
 		_, server := serve(t, Options{Bus: b})
 		var clients sync.WaitGroup
@@ -90,6 +90,7 @@ func TestConnectionsAreKept(t *testing.T) {
 				for i := range each {
 					id := fmt.Sprintf("n-%d-%d", c, i)
 					body := fmt.Sprintf(`{"node_id":%q,"meta":%q,"workload":{"id":%q}}`, id, strings.Repeat(id+"/", 1+i*7%50), id)
+					_ = conn.SetDeadline(time.Now().Add(patience))
 					_, _ = fmt.Fprintf(conn, "POST /api/heartbeat HTTP/1.1\r\nHost: m\r\nauthorization: %s\r\nContent-Length: %d\r\n\r\n%s", bearer, len(body), body)
 					resp, err := http.ReadResponse(in, nil)
 					if err != nil || resp.StatusCode != 200 || resp.Close {

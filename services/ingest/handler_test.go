@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -335,7 +334,7 @@ func send(url, body string) (status int, header http.Header, err error) {
 
 // TestSecretsStayInside looks for the secret, and for a token that was wrong by a typing error, in the log.
 func TestSecretsStayInside(t *testing.T) {
-	var log bytes.Buffer
+	var log logged
 	b := newFakeBus()
 	b.err = errors.New("away")
 	s := newService(t, Options{Bus: b, Log: zerolog.New(&log)})
@@ -345,7 +344,7 @@ func TestSecretsStayInside(t *testing.T) {
 	post(s.Handler(), Path, bearer, `{"node_id":`)
 	stop()
 	if !strings.Contains(log.String(), "Unauthorized") || strings.Contains(log.String(), testSecret.Reveal()) {
-		t.Errorf("log: %s", &log)
+		t.Errorf("log: %s", log.String())
 	}
 }
 

@@ -112,7 +112,7 @@ func TestTokensOfNodes(t *testing.T) {
 	k.revoke("of-b")
 	waitFor(t, "the revocation", func() bool { return status("of-b", "b") == 401 })
 	revoked := time.Since(begun)
-	if added > time.Second || revoked > time.Second {
+	if added > 5*time.Second || revoked > 5*time.Second {
 		t.Errorf("a new token takes %v, a revocation %v", added, revoked)
 	}
 	t.Logf("a new token works after %v, a revoked one no longer after %v", added, revoked)

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"strings"
@@ -154,13 +155,19 @@ func serve(t *testing.T, store *fakeStore, change ...func(o *Options)) string {
 func serveService(t *testing.T, store *fakeStore, change ...func(o *Options)) (*Service, string) {
 	t.Helper()
 	service := newService(t, store, append([]func(*Options){realTime}, change...)...)
-	server := httptest.NewServer(service.Handler())
+	return service, serveHandler(t, service, service.Handler())
+}
+
+// serveHandler serves a service by a handler around its own.
+func serveHandler(t *testing.T, service *Service, handler http.Handler) (url string) {
+	t.Helper()
+	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		server.CloseClientConnections() // open streams
 		server.Close()
 	})
 	running(t, service)
-	return service, server.URL
+	return server.URL
 }
 
 // hostile are texts that are markup, script or worse wherever they are not escaped.

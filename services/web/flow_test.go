@@ -241,16 +241,17 @@ func TestBrowserIsQuietWhileHidden(t *testing.T) {
 	t.Parallel()
 	store := busy()
 	var asked atomic.Int64
-	service, url := serveService(t, store, func(o *Options) {
-		o.Now = func() time.Time { return time.Now() }
-	})
-	service.handler = counting(service.handler, &asked)
+	service := newService(t, store, realTime)
+	url := serveHandler(t, service, counting(service.Handler(), &asked))
 	b := newBrowser(t)
 	b.run(chromedp.Navigate(url), chromedp.WaitReady(chromedp.CSS("#show-all")))
 	b.until(liveNow)
 	b.run(setHidden(true))
 	eventually(t, "the stream is closed", func() bool { return service.hub.open() == 0 })
 	before := asked.Load()
+	if before == 0 {
+		t.Error("no request was counted")
+	}
 	store.change(func(f *fakeStore) {
 		f.nodes[0].Name = "renamed meanwhile"
 		f.events = append(f.events, transition(1<<40, "gpu-00-gensyn", node.Down))

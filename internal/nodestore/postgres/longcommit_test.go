@@ -55,9 +55,6 @@ func TestALongCommitKeepsTheLease(t *testing.T) {
 	if took < 3*ttl || tries < 10 {
 		t.Errorf("the commit took %v, with %d tries of a stand-by: the test is too kind", took, tries)
 	}
-	if slowest > ttl/2 {
-		t.Errorf("a renewal took %v beside the commit", slowest)
-	}
 	if err := s.Renew(t.Context(), l, ttl); err != nil {
 		t.Errorf("renew after the commit: %v", err)
 	}

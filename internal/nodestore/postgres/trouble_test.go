@@ -100,9 +100,14 @@ func TestTroublesOfARealServer(t *testing.T) {
 	want(as("somebody"), nodestore.Denied) // no right to the tables
 	run(`ALTER ROLE somebody CONNECTION LIMIT 0`)
 	want(as("somebody"), nodestore.TooManyConnections)
+	session, err := s.pool.Acquire(t.Context()) // else the pool would ask an idle session first, and hear the news itself
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	want(s.Ping(t.Context()), nodestore.Restarting) // the news waits in the session
+	want(domain(t.Context(), session.Ping(t.Context())), nodestore.Restarting) // the news waits in the session
+	session.Release()
 	want(s.Ping(t.Context()), nodestore.Unreachable)
 }
