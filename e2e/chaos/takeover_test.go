@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	killedLimit = 8 * time.Second  // until another goes on for a process that was killed
+	killedLimit = 6 * time.Second  // until another goes on for a process that was killed
 	frozenLimit = 10 * time.Second // for one that is frozen, or cut off
 )
 
