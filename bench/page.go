@@ -21,13 +21,13 @@ const head = `# What it costs
 
 This page is written by runs of the real programs, never by hand: %s. Everything, the load as well, ran on one machine.
 Processor time is what all threads of the server processes used, user and system, from /proc. Each figure is the median of
-the runs, with the least and the most. Machines differ, and hours do: the bare handler that stands beside each part, which only reads
-a heartbeat and answers, on all cores as Go does by itself, cost twice as much on some as on others.
+the runs, with the least and the most. Machines differ, and hours do: a bare handler, which only reads a heartbeat and answers,
+on all cores as Go does by itself, cost twice as much on some as on others. Where a part names it, compare with that.
 
 Эту страницу пишут прогоны настоящих программ, не человек. Всё, и нагрузка тоже, работало на одной машине. Процессорное
 время: пользовательское и системное всех серверных процессов. Каждое число: медиана, рядом наименьшее и наибольшее.
-Машины и часы бывают разные: голый обработчик, измеренный рядом с каждой частью (только читает сообщение и отвечает, на всех
-ядрах), на одних стоил вдвое дороже, чем на других.
+Машины и часы бывают разные: голый обработчик (только читает сообщение и отвечает, на всех ядрах) на одних стоил вдвое
+дороже, чем на других. Где он назван, сравнивайте с ним.
 `
 
 // Write writes the page. Parts that were not measured stay as they are in the old one.
