@@ -115,10 +115,10 @@ func (l *load) one(ctx context.Context, s *system, t *testing.T, id string) {
 // What is acknowledged survives kill -9 under load: no transition is missing or doubled, and nobody is told lost
 // because the monitor was away.
 func TestStandaloneKilled(t *testing.T) {
+	const nodes, threshold = 30, 6 * time.Second // in which all must have reported again, on a busy machine too
 	telegram := fakeTelegram(t)
-	p := newStandalone(t, environment(telegram.URL())...)
+	p := newStandalone(t, append(environment(telegram.URL()), fmt.Sprintf("DOWN_THRESHOLD_SEC=%v", threshold.Seconds()))...)
 	s := &system{ingest: "http://" + p.addr, web: "http://" + p.addr, telegram: telegram}
-	const nodes = 30
 	l := &load{acked: map[string][]string{}, maybe: map[string]string{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

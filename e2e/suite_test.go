@@ -259,24 +259,37 @@ func (s *system) testPowerShellBytes(t *testing.T) {
 	s.told(t, 5*time.Second, "WIN-Büro <1>")
 }
 
+// A node that says that it is down is told at once. When nobody wakes the notifier it looks every two seconds, and may be
+// lucky; a machine that stalls may be unlucky. So the first node may fail, and the second decides.
 func (s *system) testReportedDown(t *testing.T) {
-	s.report(t, "reporter", "UP", "")
-	s.told(t, 5*time.Second, "reporter")
+	const limit = 600 * time.Millisecond
+	var took time.Duration
+	for _, id := range []string{"reporter-a", "reporter-b"} {
+		if took = s.reportDown(t, id); took <= limit {
+			return
+		}
+	}
+	t.Errorf("told after %v, want at most %v", took, limit)
+}
+
+// reportDown lets a node go down and come back. It returns how long it took to tell that it is down.
+func (s *system) reportDown(t *testing.T, id string) (took time.Duration) {
+	t.Helper()
+	s.report(t, id, "UP", "")
+	s.told(t, 5*time.Second, id)
 	time.Sleep(1100 * time.Millisecond) // a chat is told one message a second at most
 	sent := time.Now()
-	s.report(t, "reporter", "DOWN", "reason=port_closed_3000")
-	down := s.told(t, 5*time.Second, "DOWN", "reporter", "3000")
-	took := time.Since(sent)
+	s.report(t, id, "DOWN", "reason=port_closed_3000")
+	down := s.told(t, 5*time.Second, "DOWN", id, "3000")
+	took = time.Since(sent)
 	t.Logf("a reported DOWN was told after %v", took.Round(time.Millisecond))
-	if took > 3*time.Second { // the benchmark holds the promise of a third of a second; without the wake-up it is five
-		t.Errorf("told after %v, want at most three seconds", took)
-	}
-	s.report(t, "reporter", "UP", "")
-	up := s.told(t, 5*time.Second, "UP", "reporter", "Incident lasted")
+	s.report(t, id, "UP", "")
+	up := s.told(t, 5*time.Second, "UP", id, "Incident lasted")
 	if up.ReplyTo != down.ID {
 		t.Errorf("the recovery answers message %d, want %d:\n%s", up.ReplyTo, down.ID, show(s.telegram.Messages()))
 	}
-	s.remove(t, "reporter")
+	s.remove(t, id)
+	return took
 }
 
 func (s *system) testSilent(t *testing.T) {

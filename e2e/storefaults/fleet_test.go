@@ -26,6 +26,7 @@ type fleet struct {
 	silent   atomic.Bool
 	accepted atomic.Int64
 	refused  atomic.Int64 // anything but 200, at the second try
+	again    atomic.Int64 // 503 at the first try
 	stop     func()
 }
 
@@ -60,6 +61,7 @@ func (f *fleet) report(ctx context.Context, i int) {
 		body := fmt.Sprintf(`{"node_id":"node-%02d","status":%q,"reason":"test"}`, i, status)
 		code := f.post(body)
 		if code == http.StatusServiceUnavailable { // the disk of NATS may stall for once, which is no fault of the database
+			f.again.Add(1)
 			time.Sleep(300 * time.Millisecond)
 			code = f.post(body)
 		}

@@ -294,8 +294,8 @@ func (w *world) open() (s nodestore.Store) {
 func (w *world) accepted() int64 {
 	w.t.Helper()
 	ok, no := w.fleet.accepted.Load(), w.fleet.refused.Load()
-	if ok == 0 || no > 0 {
-		w.t.Errorf("%d heartbeats were accepted and %d not, want all", ok, no)
+	if again := w.fleet.again.Load(); ok == 0 || no > 0 || again > ok/50 {
+		w.t.Errorf("%d heartbeats were accepted, %d of them at the second try, and %d not; want all, and hardly any again", ok, again, no)
 	}
 	return ok
 }
